@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nbl.h - the packet descriptor: struct nbl, its NBs and their segments.
+ *
+ *   nbl  --first_nb-->  nbl_nb  --first_segment-->  nbl_segment --> bytes
+ *   NET_BUFFER_LIST     NET_BUFFER                  MDL
+ *
+ * An NBL is the unit of transfer, completion and reference; an NB is one
+ * Ethernet packet. Neighbours: chain.h strings NBLs together, window.h moves
+ * the used data, derive.h references and clones, pool.h is where NBLs come
+ * from. No call on an NBL does I/O. One thread owns an NBL at a time; only the
+ * counts marked atomic may change under it.
+ */
+#ifndef NBL_NBL_H
+#define NBL_NBL_H
+
+#include <stdatomic.h>
+
+#include <nbl/contract.h>
+#include <nbl/outcome.h>
+
+struct nbl;
+struct nbl_pool;
+
+#define NBL_NO_FRAME UINT32_MAX	/* the segment's bytes belong to no frame */
+
+/* A run of bytes, always mapped (NX-05). What Windows calls an MDL. */
+struct nbl_segment {
+	struct nbl_segment *next;
+	uint8_t *base;			/* its first byte */
+	uint32_t length;		/* bytes from base that belong to it */
+	uint32_t frame;			/* index of the frame it lies in, or NBL_NO_FRAME */
+};
+
+/*
+ * One Ethernet packet (NET_BUFFER): a window of data_length used bytes that
+ * begins data_offset bytes into its segments. current_segment and
+ * current_offset cache where that is (DM-04); the unused bytes in front may
+ * hold live data of others.
+ */
+struct nbl_nb {
+	struct nbl_nb *next;			/* the next NB of the same NBL */
+	struct nbl_segment *first_segment;	/* MdlChain */
+	struct nbl_segment *current_segment;	/* CurrentMdl */
+	uint32_t current_offset;		/* CurrentMdlOffset */
+	uint32_t data_offset;			/* DataOffset */
+	uint32_t data_length;			/* DataLength */
+	uint32_t flags;				/* the engine's: what a retreat put in front; 0 = nothing */
+};
+
+/* The final result of sending an NBL (DM-07). */
+enum nbl_status {
+	NBL_STATUS_SUCCESS,
+	NBL_STATUS_INVALID_LENGTH,
+	NBL_STATUS_RESOURCES,
+	NBL_STATUS_FAILURE,
+	NBL_STATUS_SEND_ABORTED,
+	NBL_STATUS_RESET_IN_PROGRESS,
+	NBL_STATUS_PAUSED,
+};
+
+/* nbl_flags: what is true of every packet of the NBL (DM-14), and the engine's own range (DM-15). */
+enum nbl_flags {
+	NBL_FLAG_IS_IPV4	= 1u << 0,
+	NBL_FLAG_IS_IPV6	= 1u << 1,
+	NBL_FLAG_IS_TCP		= 1u << 2,
+	NBL_FLAG_IS_UDP		= 1u << 3,
+	NBL_FLAG_LOOPBACK	= 1u << 4,
+	NBL_FLAG_WILL_MODIFY	= 1u << 24,	/* engine: a holder announced writes (RF-06) */
+	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; any use is a violation */
+};
+
+/* Out-of-band information, common to all NBs of an NBL (DM-08). Unknown slots are 0. */
+enum nbl_info {
+	NBL_INFO_CHECKSUM,
+	NBL_INFO_VLAN,			/* 802.1Q tag control information */
+	NBL_INFO_HASH,
+	NBL_INFO_TIMESTAMP,		/* nanoseconds */
+	NBL_INFO_CANCEL_ID,
+	NBL_INFO_WFP,			/* the filter engine's, nobody else's (DM-10) */
+	NBL_N_INFO
+};
+
+/* Which function made an NBL, and so which releases it. */
+enum nbl_kind {
+	NBL_KIND_RECEIVE,		/* bound to a receive frame; goes home to a fill ring */
+	NBL_KIND_FRESH,			/* nbl_pool_alloc(), nbl_alloc_copy(): nbl_free() */
+	NBL_KIND_CLONE,			/* nbl_alloc_clone(): nbl_free_clone() */
+	NBL_KIND_DEEP_CLONE,		/* nbl_alloc_deep_clone(): nbl_free_clone() */
+};
+
+/*
+ * Where an NBL goes when its owner is done with it and nobody references it or
+ * has a child of it (RF-04): the lane of its receive frame, or its pool.
+ * release() takes the NBL and may run on any thread (DV-06).
+ */
+struct nbl_home {
+	void (*release)(struct nbl_home *home, struct nbl *n);
+};
+
+/* The first 64 bytes are all that forwarding touches, beside the built-in NB. */
+struct nbl {
+	struct nbl *next;			/* Next: the chain, relinked by any owner (DM-01) */
+	struct nbl_nb *first_nb;		/* FirstNetBuffer */
+	struct nbl *parent;			/* ParentNetBufferList: what this was derived from (DM-05) */
+	struct nbl_home *home;
+	_Atomic uint32_t claims;		/* owner + references + children; 0 sends it home. The top bit is the engine's */
+	_Atomic uint32_t references;		/* by nbl_reference() (RF-01) */
+	_Atomic uint32_t child_ref_count;	/* ChildRefCount: live NBLs whose parent this is */
+	uint32_t nbl_flags;			/* NblFlags */
+	uint32_t source_handle;			/* SourceHandle: who originated it (SH-01) */
+	uint16_t frame_type_be;			/* NetBufferListFrameType: EtherType behind tags (DM-09) */
+	uint8_t kind;				/* enum nbl_kind */
+	uint8_t outcome;			/* enum nbl_outcome, counted when it comes home */
+	uint16_t holder;			/* id of the module that has or had it last */
+	uint16_t port;				/* port number it arrived on, 0 = the default port */
+	int32_t status;				/* Status: enum nbl_status */
+
+	/* the NB and segment every NBL comes with: one cache line */
+	struct nbl_nb nb __attribute__((aligned(NBL_CACHE_LINE)));
+	struct nbl_segment segment;
+
+	/* cold */
+	void *scratch;				/* the current owner's; lost when it moves (DM-11) */
+	void *context;				/* Context: NULL on a shallow clone (RF-10) */
+	void *miniport_reserved[2];		/* the engine's on receive (DM-12) */
+	void *protocol_reserved[4];		/* the originator's on send (DM-12) */
+	uint64_t info[NBL_N_INFO];		/* NetBufferListInfo */
+	uint32_t pool_slot;			/* its pool's own index */
+};
+
+_Static_assert(sizeof(struct nbl_nb) + sizeof(struct nbl_segment) == NBL_CACHE_LINE,
+	       "an NB and its segment fill one cache line");
+_Static_assert(offsetof(struct nbl, nb) == NBL_CACHE_LINE, "the hot part fills one cache line");
+
+/* The first used byte of 'nb' (borrows); nbl_nb_segment_room() bytes of it are contiguous. */
+static inline uint8_t *nbl_nb_data(const struct nbl_nb *nb)
+{
+	return nb->current_segment->base + nb->current_offset;
+}
+
+/* Bytes from nbl_nb_data() to the end of that segment, used or not. */
+static inline uint32_t nbl_nb_segment_room(const struct nbl_nb *nb)
+{
+	return nb->current_segment->length - nb->current_offset;
+}
+
+/* Used bytes of all NBs of 'n' (borrows). */
+static inline uint64_t nbl_size(const struct nbl *n)
+{
+	uint64_t size = 0;
+
+	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next)
+		size += nb->data_length;
+	return size;
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/ledger.h"
+
+#include <string.h>
+
+void nbl_ledger_violation(struct nbl_ledger *l, uint32_t frame)
+{
+	l->violations++;
+	nbl_ledger_set(l, frame, (struct nbl_ledger_entry){ .state = NBL_FRAME_QUARANTINE });
+}
+
+bool nbl_ledger_hold(struct nbl_ledger *l, uint32_t frame, uint16_t holder,
+		     enum nbl_hold_reason reason, uint32_t now_ms)
+{
+	if (nbl_ledger_get(l, frame).state != NBL_FRAME_HAND) {
+		nbl_ledger_violation(l, frame);
+		return false;
+	}
+	nbl_ledger_set(l, frame, (struct nbl_ledger_entry){
+		.state = NBL_FRAME_HELD, .reason = reason, .holder = holder, .slot = now_ms });
+	return true;
+}
+
+void nbl_ledger_count(const struct nbl_ledger *l, uint32_t first, uint32_t n,
+		      uint32_t ret_counts[NBL_N_FRAME_STATES])
+{
+	memset(ret_counts, 0, NBL_N_FRAME_STATES * sizeof(*ret_counts));
+	for (uint32_t frame = first; frame < first + n && frame < l->n_frames; frame++) {
+		uint8_t state = nbl_ledger_get(l, frame).state;
+
+		ret_counts[state < NBL_N_FRAME_STATES ? state : NBL_FRAME_QUARANTINE]++;
+	}
+}
+
+const char *nbl_frame_state_name(enum nbl_frame_state state)
+{
+	static const char *const names[] = {
+		[NBL_FRAME_FREE] = "free", [NBL_FRAME_FILL] = "fill", [NBL_FRAME_HAND] = "hand",
+		[NBL_FRAME_HELD] = "held", [NBL_FRAME_TX] = "tx",
+		[NBL_FRAME_QUARANTINE] = "quarantine",
+	};
+
+	return state < NBL_N_FRAME_STATES ? names[state] : "?";
+}

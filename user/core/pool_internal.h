@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pool_internal.h - what a pool's NBL was made of, and taking the pieces.
+ *
+ * An NBL of a pool goes back by these records, never by its links: modules may
+ * relink its NBs and segments, and what they put there is not the pool's
+ * (RF-14). A record is complete at every moment, so giving back a half-made NBL
+ * and freeing a whole one are the same call.
+ */
+#ifndef CORE_POOL_INTERNAL_H
+#define CORE_POOL_INTERNAL_H
+
+#include <nbl/pool.h>
+
+#include "core/freelist.h"
+
+#define POOL_NONE FREELIST_NONE
+#define POOL_CONTEXT_SIZE 64		/* bytes of context per NBL (RF-10) */
+#define POOL_NAME_MAX 32
+#define POOL_MAX_POOLS 4095		/* per process: 12 bits of a segment's handle */
+#define POOL_MAX_SEGMENTS (1u << 20)	/* per pool: the other 20 */
+
+/* One segment an NBL was made with. */
+struct segment_record {
+	struct nbl_segment made;	/* as it was when the NBL was handed out */
+	uint32_t frame;			/* slot of its frame in the NBL's data pool, or POOL_NONE */
+};
+
+/* What a retreat set aside; the NB is given it back when the prepended segment goes. */
+struct retreat_record {
+	struct nbl_segment *first_segment;
+	uint32_t data_offset;
+	uint32_t below;			/* handle of the segment prepended before this one */
+	struct nbl_segment rest;	/* the segment the data began in, less its unused front */
+};
+
+/* A segment besides the built-in one: of an NB made of several, or prepended by a retreat. */
+struct pool_segment {
+	struct nbl_segment segment;
+	struct segment_record record;
+	struct retreat_record retreat;
+	struct pool_segment *more;	/* the next of the same NB, or of a reservation */
+	struct nbl_pool *pool;		/* set once */
+	uint32_t slot;			/* set once */
+};
+
+/* One NB an NBL was made with, and its segments. */
+struct nb_record {
+	struct nbl_nb *nb;		/* set once */
+	struct nbl_segment *segment;	/* set once: the segment that comes with 'nb' */
+	struct segment_record built_in;	/* of that segment */
+	struct pool_segment *segments;	/* those after it, any order */
+	struct nb_record *more;		/* the next NB */
+	struct nbl_nb *made_next;	/* links when the NBL was handed out */
+	struct nbl_segment *made_first;
+	uint32_t slot;			/* set once; POOL_NONE for the NB inside the NBL */
+};
+
+struct pool_nb {
+	struct nbl_nb nb;
+	struct nbl_segment segment;
+	struct nb_record record;
+} __attribute__((aligned(NBL_CACHE_LINE)));
+
+struct pool_nbl {
+	struct nbl nbl;
+	struct nb_record record;	/* of nbl.nb, which leads to those of the other NBs */
+	struct nbl_pool *data_pool;	/* whose frames its segments lie in */
+	uint8_t context[POOL_CONTEXT_SIZE];
+};
+
+struct nbl_pool {
+	struct nbl_home home;
+	struct pool_nbl *slots;		/* by pool_slot */
+	struct pool_nb *nbs;
+	struct pool_segment *segments;
+	uint8_t *frames;
+	uint8_t *heap;			/* 'frames' if they are the pool's own, else NULL */
+	uint32_t frame_size;
+	uint32_t headroom;
+	uint32_t first_frame;
+	uint32_t id;			/* in the table of pools, 1 upward */
+	void (*frame_used)(void *arg, uint32_t frame, bool used);
+	void *arg;
+	_Atomic uint32_t *next;		/* storage of the four lists */
+	char name[POOL_NAME_MAX];
+	_Atomic uint64_t exhausted;
+	struct freelist free_nbls, free_nbs, free_segments, free_frames;
+};
+
+static inline struct nbl_pool *pool_of(const struct nbl *n)
+{
+	return (struct nbl_pool *)((char *)n->home - offsetof(struct nbl_pool, home));
+}
+
+static inline struct pool_nbl *pool_nbl_of(struct nbl *n)
+{
+	return (struct pool_nbl *)((char *)n - offsetof(struct pool_nbl, nbl));
+}
+
+/*
+ * Each takes one piece off 'pool' and returns it, or NULL (POOL_NONE), counted as
+ * exhaustion. Any thread.
+ */
+struct pool_nbl *nbl_pool_take_nbl(struct nbl_pool *pool, enum nbl_kind kind);
+struct pool_nb *nbl_pool_take_nb(struct nbl_pool *pool);
+struct pool_segment *nbl_pool_take_segment(struct nbl_pool *pool);
+uint32_t nbl_pool_take_frame(struct nbl_pool *pool);
+
+/* Points 's' at the whole of the frame in 'slot'. */
+void nbl_pool_map_frame(const struct nbl_pool *pool, uint32_t slot, struct nbl_segment *s);
+
+/* A segment over a frame of its own, both of 'pool'. NULL, nothing taken, if either is out. */
+struct pool_segment *nbl_pool_take_frame_segment(struct nbl_pool *pool);
+
+/* Gives back a segment and its frame (takes), both of one pool. */
+void nbl_pool_give_frame_segment(struct pool_segment *s);
+
+/* Gives back all 'p' was made of by its records, then 'p' (takes). Any thread. */
+void nbl_pool_give(struct pool_nbl *p);
+
+/* Notes the links of 'p' as they are now: what its holder has to restore (RF-14). */
+void nbl_pool_seal(struct pool_nbl *p);
+
+/* A number that leads back to 's' in 32 bits, never 0, and the way back. */
+uint32_t nbl_pool_segment_handle(const struct pool_segment *s);
+struct pool_segment *nbl_pool_segment_of_handle(uint32_t handle);
+
+#endif

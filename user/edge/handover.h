@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * handover.h - what keeper and worker say to each other.
+ *
+ * One SOCK_SEQPACKET pair per worker, on the worker's descriptor HANDOVER_FD.
+ * First the keeper hands over an adapter: struct handover with descriptors. The
+ * worker answers with one struct worker_reply when packets run; from then on one
+ * reply to each struct worker_request. End of file tells either side that the
+ * other is gone. Plain structs: both ends are of one build, and say so.
+ */
+#ifndef EDGE_HANDOVER_H
+#define EDGE_HANDOVER_H
+
+#include "edge/adapter_conf.h"
+#include "port/queue.h"
+#include "stack/lane.h"
+
+#define HANDOVER_FD		3
+#define HANDOVER_VERSION	1u
+#define HANDOVER_MAX_QUEUES	(NBL_N_SIDES * NBL_MAX_QUEUES)
+#define HANDOVER_MAX_KEPT	4	/* links, program array */
+
+/* One queue; its socket is among the descriptors, in this order. */
+struct handover_queue {
+	struct nbl_ring_sizes sizes;
+	uint32_t max_length;	/* longest packet it may send */
+	uint16_t index;		/* the interface's queue number */
+	uint16_t number;	/* among all queues of the adapter */
+	uint16_t lane;
+	uint8_t side;		/* enum nbl_side */
+	uint8_t to_host;
+};
+
+/*
+ * Descriptors that come with it, in order: the memory, the progress map, n_kept
+ * that only have to stay open (dropping them is what bypasses the worker when the
+ * keeper is gone), then one socket per queue.
+ */
+struct handover {
+	uint32_t version;
+	uint32_t takeover;	/* enum nbl_takeover */
+	char name[ADAPTER_NAME_MAX];
+	uint32_t n_lanes;
+	uint32_t n_kept;
+	uint32_t n_modules;
+	struct module_conf modules[ADAPTER_MAX_MODULES];	/* from the lower port upward */
+	uint32_t n_queues;
+	struct handover_queue queues[HANDOVER_MAX_QUEUES];
+};
+
+enum worker_op {
+	WORKER_MODULE_ADD,	/* module at position */
+	WORKER_MODULE_REMOVE,	/* module.name */
+	WORKER_AUDIT,
+	WORKER_STOP,		/* finish what is in hand, then exit; bypass was set before */
+};
+
+struct worker_request {
+	uint32_t op;		/* enum worker_op */
+	uint32_t position;
+	struct module_conf module;
+};
+
+struct worker_reply {
+	int32_t result;		/* 0 or negative errno */
+	char text[256];		/* a sentence when result < 0 */
+	uint16_t module_ids[ADAPTER_MAX_MODULES];	/* of the stack now, from the lower port upward */
+	uint32_t n_modules;
+	struct nbl_audit audit;
+};
+
+/*
+ * Sends one message of 'size' bytes with 'n_fds' descriptors (borrows all).
+ * 0 or negative errno (-EPIPE: the other side is gone).
+ */
+NBL_MUST_CHECK int handover_send(int socket, const void *message, size_t size, const int *fds,
+				 uint32_t n_fds);
+
+/*
+ * Receives one message of exactly 'size' bytes (fills 'message'), waiting at most
+ * timeout_ms (-1: for ever), and up to max_fds descriptors (fills 'fds': owned,
+ * close-on-exec; ret_n_fds their number). 0; -EPIPE: the other side is gone;
+ * -ETIMEDOUT; -EPROTO: a message of another shape, its descriptors closed.
+ */
+NBL_MUST_CHECK int handover_receive(int socket, void *message, size_t size, int timeout_ms,
+				    int *fds, uint32_t max_fds, uint32_t *ret_n_fds);
+
+#endif

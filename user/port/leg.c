@@ -80,7 +80,7 @@ static int make_pair(const struct netdev *nic, uint32_t n_queues, struct leg *l,
 			       "queues. Try: %s", nic->name, why_errno(-r),
 			       why_reason(-r, "the kernel refused a veth pair"), l->kernel_end,
 			       l->daemon_end, n_queues,
-			       r == -EPERM ? "systemctl start nbld" : "nblctl doctor");
+			       r == -EPERM ? "systemctl start nbld" : "ip link add type veth");
 	l->kernel_ifindex = if_nametoindex(l->kernel_end);
 	l->daemon_ifindex = if_nametoindex(l->daemon_end);
 	return 0;
@@ -128,8 +128,8 @@ int leg_create(const char *nic, uint32_t n_queues, struct leg *ret_l, char *why,
 	if (r < 0) {
 		leg_remove(&l);
 		return why_set(why, why_size, -r,
-			       "%s: the host leg cannot be set up (%s): %s of %s. Try: nblctl "
-			       "doctor %s", nic, why_errno(-r),
+			       "%s: the host leg cannot be set up (%s): %s of %s. Try: tc "
+			       "filter show dev %s egress", nic, why_errno(-r),
 			       why_reason(-r, "the kernel refused a setting"), l.kernel_end, nic);
 	}
 	*ret_l = l;

@@ -111,7 +111,7 @@ static int explain_load(const struct programs_conf *conf, int r, char *why, size
 	return why_set(why, why_size, -r,
 		       "%s: the BPF programs cannot be loaded (%s): %s. Try: %s", name,
 		       why_errno(-r), why_reason(-r, libbpf_log_first()),
-		       r == -EPERM ? "systemctl start nbld" : "nblctl doctor");
+		       r == -EPERM ? "systemctl start nbld" : "bpftool feature probe kernel");
 }
 
 int programs_load(const struct programs_conf *conf, struct programs **ret_p, char *why,

@@ -82,7 +82,7 @@ static int explain(const struct programs *p, enum nbl_side side, const struct ne
 	const char *word = how == PROGRAMS_XDP_NATIVE ? "native" : "generic";
 	bool leg = side == NBL_UPPER && p->conf.leg_kernel_ifindex;
 	char name[IFNAMSIZ];
-	char remedy[64] = "nblctl doctor";
+	char remedy[64] = "dmesg | tail";
 
 	/* Of the leg nobody knows but us; its MTU is that of the NIC. */
 	if (!if_indextoname(p->conf.ifindex[leg ? NBL_LOWER : side], name))

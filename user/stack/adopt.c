@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * adopt.c - what a successor does with what a dead lane left.
+ *
+ * Nothing is asked of the dead. Rings, ledger and the last published figures
+ * tell it all:
+ *
+ *  - a FILL or TX entry whose slot was not published never reached the kernel;
+ *  - RX entries not given back are the interrupted burst, in front, then packets
+ *    nobody has seen: their frames are still FILL. Of the burst, frames in HAND
+ *    that were not sent run again, or are dropped; the others were dealt with;
+ *  - completions not given back whose frames are no longer TX were dealt with;
+ *  - frames a dead module held are lost, and free.
+ *
+ * Ring indices tell how many packets came and were sent since the figures were
+ * published; what then has no outcome was dropped with the worker.
+ *
+ * The successor may die too, at any point of this: what it changes leaves the
+ * same story for the next one, and the burst stays on the RX ring until it has
+ * run again.
+ */
+#include <string.h>
+
+#include "core/nbl_internal.h"
+#include "stack/lane.h"
+
+/* What the dead lane was in the middle of. It ran bursts one after the other: at most one. */
+struct burst {
+	struct nbl_lane_queue *from;	/* NULL: none */
+	struct xdp_desc again[NBL_BURST];	/* what runs again, in order */
+	uint32_t n_again;
+};
+
+static void set_state(struct nbl_lane *lane, uint32_t frame, enum nbl_frame_state state)
+{
+	nbl_ledger_set(&lane->memory->ledger, frame, (struct nbl_ledger_entry){ .state = state });
+}
+
+/* Only slots ahead of the ring's index are not: a frame may be with the kernel for any number of slots. */
+static bool is_published(const struct nbl_producer *p, uint32_t slot)
+{
+	return slot - p->next >= p->ring.size;
+}
+
+/* Where each frame of 'lq' really is; RX and completion rings are looked at afterwards. */
+static void correct_states(struct nbl_lane *lane, struct nbl_lane_queue *lq)
+{
+	for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++) {
+		struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, f);
+
+		if (e.state == NBL_FRAME_FILL && !is_published(&lq->q.fill, e.slot))
+			set_state(lane, f, NBL_FRAME_FREE);
+		else if (e.state == NBL_FRAME_TX && !is_published(&lq->across->q.tx, e.slot))
+			set_state(lane, f, NBL_FRAME_HAND);
+		else if (e.state == NBL_FRAME_HELD)
+			set_state(lane, f, NBL_FRAME_FREE);
+		else if (e.state >= NBL_N_FRAME_STATES)
+			set_state(lane, f, NBL_FRAME_QUARANTINE);
+	}
+}
+
+static enum nbl_frame_state state_of(const struct nbl_lane *lane, uint64_t frame)
+{
+	if (frame >= lane->memory->ledger.n_frames)
+		return NBL_FRAME_QUARANTINE;
+	return (enum nbl_frame_state)nbl_ledger_get(&lane->memory->ledger, (uint32_t)frame).state;
+}
+
+static bool is_to_run_again(const struct nbl_lane *lane, const struct xdp_desc *desc)
+{
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger,
+						   (uint32_t)(desc->addr >> lane->frame_shift));
+
+	return e.state == NBL_FRAME_HAND && e.slot != NBL_HAND_SENT;
+}
+
+/*
+ * Passes over the interrupted burst on the RX ring, and collects in 'b' what runs
+ * again. Its entries are given back only if nothing does.
+ */
+static void take_interrupted_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq, bool replay,
+				   struct burst *b)
+{
+	uint32_t n = nbl_consumer_available(&lq->q.rx, NBL_BURST);
+
+	for (; n; n--, lq->q.rx.next++) {
+		const struct xdp_desc *desc = nbl_queue_rx(&lq->q, lq->q.rx.next);
+
+		if (!nbl_lane_believes(lane, lq, desc)) {
+			lane->figures.violations++;
+			lane->figures.received--;	/* it comes to be counted with the rest */
+			continue;
+		}
+		if (state_of(lane, desc->addr >> lane->frame_shift) == NBL_FRAME_FILL)
+			break;
+		if (replay && is_to_run_again(lane, desc)) {
+			b->from = lq;
+			b->again[b->n_again++] = *desc;
+		}
+	}
+	if (b->from != lq)
+		nbl_consumer_release(&lq->q.rx);
+}
+
+/* Takes completions off the ring that the dead lane had dealt with. */
+static void take_finished_completions(struct nbl_lane *lane, struct nbl_lane_queue *lq)
+{
+	uint32_t n = nbl_consumer_available(&lq->q.completion, UINT32_MAX);
+
+	for (; n; n--, lq->q.completion.next++) {
+		uint64_t address = nbl_consumer_address(&lq->q.completion, lq->q.completion.next);
+
+		if (state_of(lane, address >> lane->frame_shift) == NBL_FRAME_TX)
+			break;
+	}
+	nbl_consumer_release(&lq->q.completion);
+}
+
+static bool runs_again(const struct nbl_lane *lane, const struct burst *b, uint32_t frame)
+{
+	for (uint32_t i = 0; i < b->n_again; i++)
+		if (b->again[i].addr >> lane->frame_shift == frame)
+			return true;
+	return false;
+}
+
+/* A frame on its way out: gives it the descriptor that its completion will look for. */
+static void arm_sent(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t frame)
+{
+	uint32_t slot = nbl_ledger_get(&lane->memory->ledger, frame).slot;
+	const struct xdp_desc *desc = nbl_queue_tx(&lq->across->q, slot);
+	uint32_t offset = (uint32_t)desc->addr & ((1u << lane->frame_shift) - 1);
+
+	/* The entry tells offset and length, unless another has overwritten it since. */
+	if (desc->addr >> lane->frame_shift == frame)
+		nbl_arm_receive(&lane->nbls[frame], offset, desc->len);
+	else
+		nbl_arm_receive(&lane->nbls[frame], 0, 0);
+}
+
+/* Frees what is left in HAND and does not run again, and lists what is free. */
+static void list_frames(struct nbl_lane *lane, struct nbl_lane_queue *lq, const struct burst *b)
+{
+	lq->n_free = 0;
+	for (uint32_t f = lq->first_frame + lq->n_frames; f-- > lq->first_frame;) {
+		if (state_of(lane, f) == NBL_FRAME_HAND && !runs_again(lane, b, f))
+			set_state(lane, f, NBL_FRAME_FREE);
+		if (state_of(lane, f) == NBL_FRAME_FREE)
+			lq->free[lq->n_free++] = f;
+		else if (state_of(lane, f) == NBL_FRAME_TX)
+			arm_sent(lane, lq, f);
+	}
+}
+
+static void count_frames(struct nbl_lane *lane)
+{
+	memset(lane->figures.frames, 0, sizeof(lane->figures.frames));
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		uint32_t counts[NBL_N_FRAME_STATES];
+
+		nbl_ledger_count(&lane->memory->ledger, lane->queues[i].first_frame,
+				 lane->queues[i].n_frames, counts);
+		for (int s = 0; s < NBL_N_FRAME_STATES; s++)
+			lane->figures.frames[s] += counts[s];
+	}
+}
+
+/* Brings the figures from when they were last published to now. */
+static void settle_figures(struct nbl_lane *lane, const struct nbl_lane_figures *last)
+{
+	struct nbl_lane_figures *f = &lane->figures;
+	uint64_t explained;
+
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		const struct nbl_lane_queue *lq = &lane->queues[i];
+		uint32_t came = lq->q.rx.next - last->queues[i].rx_consumer;
+		uint32_t sent = lq->q.completion.next - last->queues[i].completion_consumer;
+
+		f->received += came;
+		f->queues[i].rx_packets += came;
+		f->queues[i].tx_packets += sent;
+		f->outcomes[lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE] += sent;
+	}
+	explained = nbl_figures_in_flight(f);
+	for (int i = 0; i < NBL_N_OUTCOMES; i++)
+		explained += f->outcomes[i];
+	if (f->received < explained) {
+		f->violations++;
+		f->received = explained;
+	}
+	f->outcomes[NBL_OUTCOME_WORKER_DIED] += f->received - explained;
+	f->drops[NBL_PLACE_WORKER][NBL_OUTCOME_WORKER_DIED] += f->received - explained;
+}
+
+static void start_fresh(struct nbl_lane *lane)
+{
+	const struct burst none = { .from = NULL };
+
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		struct nbl_lane_queue *lq = &lane->queues[i];
+
+		for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++)
+			set_state(lane, f, NBL_FRAME_FREE);
+		list_frames(lane, lq, &none);
+	}
+	count_frames(lane);
+}
+
+/* Runs what the dead lane had in hand, as if it had just come. */
+static void run_again(struct nbl_lane *lane, const struct burst *b)
+{
+	struct nbl_lane *before = nbl_lane_enter(lane);
+
+	lane->figures.received -= b->n_again;
+	b->from->figures->rx_packets -= b->n_again;
+	nbl_lane_set_time(lane);
+	nbl_lane_run_burst(lane, b->from, b->again, b->n_again, NBL_FROM(NBL_FRAME_HAND));
+	nbl_consumer_release(&b->from->q.rx);
+	lane->n_burst = 0;
+	nbl_lane_hand_back(lane);	/* figures are published next: what was sent must be in them */
+	nbl_lane_enter(before);
+}
+
+static void take_over(struct nbl_lane *lane, bool replay)
+{
+	struct nbl_lane_figures last;
+	struct burst interrupted = { .from = NULL };
+
+	nbl_figures_read(lane->block, &last);
+	lane->figures = last;
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		correct_states(lane, &lane->queues[i]);
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		take_interrupted_burst(lane, &lane->queues[i], replay, &interrupted);
+		take_finished_completions(lane, &lane->queues[i]);
+	}
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		list_frames(lane, &lane->queues[i], &interrupted);
+	count_frames(lane);
+	settle_figures(lane, &last);
+	memset(lane->figures.modules, 0, sizeof(lane->figures.modules));
+	if (interrupted.from)
+		run_again(lane, &interrupted);
+}
+
+void nbl_lane_adopt(struct nbl_lane *lane, enum nbl_takeover takeover)
+{
+	if (takeover == NBL_TAKEOVER_FRESH)
+		start_fresh(lane);
+	else
+		take_over(lane, takeover == NBL_TAKEOVER_REPLAY);
+	lane->drops_changed = 2;
+	nbl_lane_publish(lane);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * audit.c - the ledger against all that tells the same story another way: the
+ * four rings and the free list, index by index; the descriptors' claims and the
+ * modules' holds; the figures.
+ *
+ * The kernel goes on moving frames meanwhile, but only one way: from FILL to RX
+ * and from TX to COMPLETION. Looking at RX before FILL, and at COMPLETION before
+ * TX, a frame it moves is seen once or, in its hands, not at all.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/nbl_internal.h"
+#include "stack/lane.h"
+
+struct auditor {
+	struct nbl_lane *lane;
+	struct nbl_audit *audit;
+	uint8_t *seen;		/* one per frame */
+};
+
+/* Where the auditor looks: the name of a ring or list, and what the ledger must say of frames there. */
+struct view {
+	const char *name;
+	const struct nbl_lane_queue *lq;
+	enum nbl_frame_state state;
+	bool names_slot;		/* the ledger entry names the slot, too */
+	bool is_across;			/* the frames are those of the queue across */
+};
+
+static void mismatch(struct auditor *a, const char *where, uint32_t slot, uint64_t frame,
+		     const char *what)
+{
+	if (!a->audit->mismatches++)
+		snprintf(a->audit->first, sizeof(a->audit->first),
+			 "lane %u, %s, slot %u, frame %llu: %s", a->lane->index, where, slot,
+			 (unsigned long long)frame, what);
+}
+
+static void differ(struct auditor *a, const char *what, uint64_t one, uint64_t other)
+{
+	if (!a->audit->mismatches++)
+		snprintf(a->audit->first, sizeof(a->audit->first), "lane %u, %s: %llu and %llu",
+			 a->lane->index, what, (unsigned long long)one, (unsigned long long)other);
+}
+
+/* The lane's queue that is the home of 'frame', or NULL. */
+static const struct nbl_lane_queue *home_of(const struct nbl_lane *lane, uint64_t frame)
+{
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		if (frame - lane->queues[i].first_frame < lane->queues[i].n_frames)
+			return &lane->queues[i];
+	return NULL;
+}
+
+static void look(struct auditor *a, const struct view *v, uint32_t slot, uint64_t address)
+{
+	uint64_t frame = address >> a->lane->frame_shift;
+	const struct nbl_lane_queue *home = home_of(a->lane, frame);
+	struct nbl_ledger_entry e;
+
+	if (!home) {
+		mismatch(a, v->name, slot, frame, "no such frame in this lane");
+		return;
+	}
+	e = nbl_ledger_get(&a->lane->memory->ledger, (uint32_t)frame);
+	if (a->seen[frame]++)
+		mismatch(a, v->name, slot, frame, "it is in a ring or the free list already");
+	else if ((v->is_across ? home->across : home) != v->lq)
+		mismatch(a, v->name, slot, frame, "it belongs to another queue");
+	else if (e.state != v->state)
+		mismatch(a, v->name, slot, frame, nbl_frame_state_name((enum nbl_frame_state)e.state));
+	else if (v->names_slot && e.slot != slot)
+		mismatch(a, v->name, slot, frame, "the ledger names another slot");
+}
+
+static void look_at_queue(struct auditor *a, const struct nbl_lane_queue *lq)
+{
+	const struct view rx = { "rx ring", lq, NBL_FRAME_FILL, false, false };
+	const struct view fill = { "fill ring", lq, NBL_FRAME_FILL, true, false };
+	const struct view completion = { "completion ring", lq, NBL_FRAME_TX, false, true };
+	const struct view tx = { "tx ring", lq, NBL_FRAME_TX, true, true };
+	const struct view list = { "free list", lq, NBL_FRAME_FREE, false, false };
+	const struct nbl_queue *q = &lq->q;
+	uint32_t end = nbl_ring_load(q->rx.ring.producer);
+
+	for (uint32_t s = q->rx.next; s != end; s++)
+		look(a, &rx, s, nbl_queue_rx(q, s)->addr);
+	for (uint32_t s = nbl_ring_load(q->fill.ring.consumer); s != q->fill.next; s++)
+		look(a, &fill, s,
+		     ((const uint64_t *)q->fill.ring.entries)[s & (q->fill.ring.size - 1)]);
+	end = nbl_ring_load(q->completion.ring.producer);
+	for (uint32_t s = q->completion.next; s != end; s++)
+		look(a, &completion, s, nbl_consumer_address(&q->completion, s));
+	for (uint32_t s = nbl_ring_load(q->tx.ring.consumer); s != q->tx.next; s++)
+		look(a, &tx, s,
+		     ((const struct xdp_desc *)q->tx.ring.entries)[s & (q->tx.ring.size - 1)].addr);
+	for (uint32_t i = 0; i < lq->n_free; i++)
+		look(a, &list, i, (uint64_t)lq->free[i] << a->lane->frame_shift);
+}
+
+/*
+ * Frames in hands: somebody must have a claim on each, and those that have their
+ * owner are in the modules' hands, or on their way back to them. Of frames in
+ * quarantine nobody knows.
+ */
+static void look_at_hands(struct auditor *a)
+{
+	const struct nbl_lane *lane = a->lane;
+	int64_t n_owned = 0, n_held = lane->done[NBL_LOWER].n_nbls + lane->done[NBL_UPPER].n_nbls;
+	int64_t n_quarantined = (int64_t)lane->figures.frames[NBL_FRAME_QUARANTINE];
+
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		const struct nbl_lane_queue *lq = &lane->queues[i];
+
+		for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++) {
+			uint8_t state = nbl_ledger_get(&lane->memory->ledger, f).state;
+			uint32_t claims;
+
+			if (state != NBL_FRAME_HAND && state != NBL_FRAME_HELD)
+				continue;
+			claims = atomic_load_explicit(&lane->nbls[f].claims, memory_order_relaxed);
+			if (!claims)
+				mismatch(a, "hands", f - lq->first_frame, f, "nobody has a claim on it");
+			n_owned += !(claims & NBL_CLAIM_OWNER_GONE);
+		}
+	}
+	for (uint32_t i = 0; i < lane->n_filters; i++)
+		n_held += lane->filters[i]->f.held;
+	if (n_held < n_owned || n_held > n_owned + n_quarantined)
+		differ(a, "packets that modules hold and frames in hands", (uint64_t)n_held,
+		       (uint64_t)n_owned);
+}
+
+/* The counts kept move by move against the ledger's own, and against each other. */
+static void compare_counts(struct auditor *a)
+{
+	struct nbl_lane *lane = a->lane;
+	uint64_t states[NBL_N_FRAME_STATES] = { 0 };
+	uint64_t n_free = 0, explained = nbl_figures_in_flight(&lane->figures);
+
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		uint32_t counts[NBL_N_FRAME_STATES];
+
+		nbl_ledger_count(&lane->memory->ledger, lane->queues[i].first_frame,
+				 lane->queues[i].n_frames, counts);
+		for (int s = 0; s < NBL_N_FRAME_STATES; s++)
+			states[s] += counts[s];
+		n_free += lane->queues[i].n_free;
+		a->audit->frames += lane->queues[i].n_frames;
+	}
+	for (int s = 0; s < NBL_N_FRAME_STATES; s++)
+		if (states[s] != lane->figures.frames[s])
+			differ(a, nbl_frame_state_name((enum nbl_frame_state)s), states[s],
+			       lane->figures.frames[s]);
+	if (n_free != states[NBL_FRAME_FREE])
+		differ(a, "frames listed as free and free ones", n_free, states[NBL_FRAME_FREE]);
+	for (int i = 0; i < NBL_N_OUTCOMES; i++)
+		explained += lane->figures.outcomes[i];
+	if (lane->figures.received != explained)
+		differ(a, "packets received and those with an outcome or in flight",
+		       lane->figures.received, explained);
+	a->audit->quarantined += states[NBL_FRAME_QUARANTINE];
+	a->audit->violations += lane->figures.violations;
+}
+
+int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit)
+{
+	struct auditor a = { .lane = lane, .audit = audit };
+
+	a.seen = calloc(lane->memory->ledger.n_frames, 1);
+	if (!a.seen)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		look_at_queue(&a, &lane->queues[i]);
+	look_at_hands(&a);
+	compare_counts(&a);
+	free(a.seen);
+	return 0;
+}

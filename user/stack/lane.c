@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lane.c - the life of a lane: its turn, its sleep, its rest. */
+#include "stack/lane.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/nbl_internal.h"
+
+#define SPIN_NS		50000ull	/* stays awake this long after work: sleeping costs more than it saves */
+#define SENDING_WAIT_NS	1000000ull	/* completions come without a wake-up; doubled while none does */
+#define MOST_DOUBLINGS	7
+#define LONGEST_WAIT_NS	1000000000ull
+
+static _Thread_local struct nbl_lane *current;
+
+struct nbl_lane *nbl_lane_enter(struct nbl_lane *lane)
+{
+	struct nbl_lane *before = current;
+
+	current = lane;
+	return before;
+}
+
+bool nbl_lane_is_current(const struct nbl_lane *lane)
+{
+	return current == lane;
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+/* ---- making ---- */
+
+static int init_queue(struct nbl_lane *lane, uint32_t i)
+{
+	struct nbl_lane_queue *lq = &lane->queues[i];
+	const struct nbl_queue *q = &lq->q;
+	const struct nbl_memory *m = lane->memory;
+
+	lq->lane = lane;
+	lq->home.release = nbl_lane_release_home;
+	lq->figures = &lane->figures.queues[i];
+	lq->n_frames = m->shape.frames_per_queue;
+	lq->first_frame = q->number * lq->n_frames;
+	lq->free = calloc(lq->n_frames, sizeof(*lq->free));
+	if (!lq->free)
+		return -ENOMEM;
+	for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++)
+		nbl_init_receive(&lane->nbls[f], &lq->home, m->frames + ((size_t)f << lane->frame_shift),
+				 m->shape.frame_size, f);
+	return 0;
+}
+
+/* Queue i of one side sends what queue i of the other received, modulo their number. */
+static void join_sides(struct nbl_lane *lane)
+{
+	uint32_t n_upper = lane->n_queues - lane->n_lower;
+
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		bool is_lower = i < lane->n_lower;
+
+		lane->queues[i].across = is_lower ? &lane->queues[lane->n_lower + i % n_upper]
+						  : &lane->queues[(i - lane->n_lower) % lane->n_lower];
+	}
+}
+
+static void close_queues(const struct nbl_queue *queues, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct nbl_queue q = queues[i];
+
+		q.ops->close(&q);
+	}
+}
+
+int nbl_lane_init(struct nbl_lane *lane, uint32_t index, struct nbl_memory *memory,
+		  struct nbl *nbls, const struct nbl_queue *queues, uint32_t n_queues,
+		  uint32_t n_lower, struct nbl_progress *progress)
+{
+	int r = 0;
+
+	*lane = (struct nbl_lane){
+		.index = index, .memory = memory, .nbls = nbls, .n_queues = n_queues,
+		.n_lower = n_lower, .progress = progress,
+		.frame_shift = (uint32_t)__builtin_ctz(memory->shape.frame_size),
+		.block = nbl_memory_lane_block(memory, index),
+		.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER,
+	};
+	lane->edge.lane = lane;
+	lane->wake_fd = -1;
+	lane->queues = calloc(n_queues, sizeof(*lane->queues));
+	if (!lane->queues) {
+		close_queues(queues, n_queues);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < n_queues; i++)
+		lane->queues[i].q = queues[i];
+	if (!n_lower || n_lower >= n_queues)
+		r = -EINVAL;
+	for (uint32_t i = 0; !r && i < n_queues; i++)
+		r = init_queue(lane, i);
+	if (!r)
+		lane->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!r && lane->wake_fd < 0)
+		r = -errno;
+	if (r < 0) {
+		nbl_lane_done(lane);
+		return r;
+	}
+	join_sides(lane);
+	return 0;
+}
+
+void nbl_lane_done(struct nbl_lane *lane)
+{
+	for (uint32_t i = 0; lane->queues && i < lane->n_queues; i++) {
+		lane->queues[i].q.ops->close(&lane->queues[i].q);
+		free(lane->queues[i].free);
+	}
+	free(lane->queues);
+	lane->queues = NULL;
+	if (lane->wake_fd >= 0)
+		close(lane->wake_fd);
+	lane->wake_fd = -1;
+}
+
+/* ---- the turn ---- */
+
+void nbl_lane_set_time(struct nbl_lane *lane)
+{
+	lane->now_ns = monotonic_ns();
+	for (uint32_t i = 0; i < lane->n_filters; i++)
+		lane->filters[i]->f.now_ns = lane->now_ns;
+}
+
+/* Returns how many ran. */
+static uint32_t run_timers(struct nbl_lane *lane)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < lane->n_filters; i++) {
+		struct nbl_filter *f = &lane->filters[i]->f;
+
+		if (!f->wake_ns || f->wake_ns > lane->now_ns || !f->module->timer)
+			continue;
+		lane->n_burst = 0;
+		f->wake_ns = f->module->timer(f, lane->now_ns);
+		nbl_lane_publish_tx(lane);
+		n++;
+	}
+	return n;
+}
+
+void nbl_lane_publish(struct nbl_lane *lane)
+{
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		const struct nbl_lane_queue *lq = &lane->queues[i];
+
+		lq->figures->rx_consumer = lq->q.rx.next;
+		lq->figures->completion_consumer = lq->q.completion.next;
+	}
+	for (uint32_t i = 0; i < lane->n_filters; i++) {
+		const struct nbl_filter *f = &lane->filters[i]->f;
+
+		lane->figures.modules[f->id].packets = f->packets;
+		lane->figures.modules[f->id].held = f->held;
+	}
+	nbl_figures_publish(lane->block, &lane->figures, lane->n_queues, lane->drops_changed);
+	if (lane->drops_changed)
+		lane->drops_changed--;
+}
+
+uint32_t nbl_lane_turn(struct nbl_lane *lane)
+{
+	uint32_t moved;
+
+	nbl_lane_set_time(lane);
+	__atomic_store_n(&lane->progress->turns, lane->progress->turns + 1, __ATOMIC_RELAXED);
+	moved = run_timers(lane);
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		moved += nbl_lane_receive(lane, &lane->queues[i]);
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		moved += nbl_lane_kick(lane, &lane->queues[i]);
+		moved += nbl_lane_reap(lane, &lane->queues[i]);
+	}
+	lane->n_burst = 0;
+	nbl_lane_hand_back(lane);
+	moved += nbl_lane_take_returns(lane);
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		moved += nbl_lane_fill(lane, &lane->queues[i]);
+	if (moved || lane->drops_changed)
+		nbl_lane_publish(lane);
+	return moved;
+}
+
+/* ---- sleep ---- */
+
+void nbl_lane_wake(struct nbl_lane *lane)
+{
+	uint64_t one = 1;
+
+	if (atomic_load(&lane->asleep) && write(lane->wake_fd, &one, sizeof(one)) < 0)
+		return;		/* EAGAIN: it is being woken already */
+}
+
+static uint64_t time_to_sleep(const struct nbl_lane *lane)
+{
+	uint64_t longest = lane->figures.frames[NBL_FRAME_TX] ?
+			   SENDING_WAIT_NS << lane->idle_sleeps : LONGEST_WAIT_NS;
+
+	for (uint32_t i = 0; i < lane->n_filters; i++) {
+		uint64_t wake_ns = lane->filters[i]->f.wake_ns;
+
+		if (wake_ns && wake_ns <= lane->now_ns)
+			return 0;
+		if (wake_ns && wake_ns - lane->now_ns < longest)
+			longest = wake_ns - lane->now_ns;
+	}
+	return longest;
+}
+
+static bool is_wanted(struct nbl_lane *lane)
+{
+	return atomic_load(&lane->park_wanted) || atomic_load(&lane->stop_wanted) ||
+	       atomic_load(&lane->returns.head);
+}
+
+static void sleep_until_needed(struct nbl_lane *lane)
+{
+	struct pollfd fds[1 + NBL_N_SIDES * NBL_MAX_QUEUES];
+	uint64_t ns = time_to_sleep(lane), count;
+	struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000),
+				    .tv_nsec = (long)(ns % 1000000000) };
+	nfds_t n = 0;
+
+	fds[n++] = (struct pollfd){ .fd = lane->wake_fd, .events = POLLIN };
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		fds[n++] = (struct pollfd){ .fd = lane->queues[i].q.fd, .events = POLLIN };
+	atomic_store(&lane->asleep, true);
+	/* Whoever wants us either sees 'asleep' and writes, or was seen here. */
+	if (!is_wanted(lane)) {
+		lane->figures.sleeps++;
+		if (lane->idle_sleeps < MOST_DOUBLINGS)
+			lane->idle_sleeps++;
+		ppoll(fds, n, &timeout, NULL);
+	}
+	atomic_store(&lane->asleep, false);
+	if (fds[0].revents && read(lane->wake_fd, &count, sizeof(count)) < 0)
+		return;
+}
+
+/* ---- the thread, and its rest ---- */
+
+static void rest(struct nbl_lane *lane)
+{
+	pthread_mutex_lock(&lane->mutex);
+	lane->parked = true;
+	pthread_cond_broadcast(&lane->cond);
+	while (atomic_load(&lane->park_wanted))
+		pthread_cond_wait(&lane->cond, &lane->mutex);
+	lane->parked = false;
+	pthread_cond_broadcast(&lane->cond);
+	pthread_mutex_unlock(&lane->mutex);
+}
+
+static void *run(void *arg)
+{
+	struct nbl_lane *lane = arg;
+
+	nbl_lane_enter(lane);
+	while (!atomic_load(&lane->stop_wanted)) {
+		if (atomic_load(&lane->park_wanted))
+			rest(lane);
+		if (nbl_lane_turn(lane)) {
+			lane->busy_until_ns = lane->now_ns + SPIN_NS;
+			lane->idle_sleeps = 0;
+		} else if (lane->now_ns >= lane->busy_until_ns) {
+			sleep_until_needed(lane);
+		}
+	}
+	nbl_lane_publish(lane);
+	return NULL;
+}
+
+int nbl_lane_start(struct nbl_lane *lane)
+{
+	return -pthread_create(&lane->thread, NULL, run, lane);
+}
+
+void nbl_lane_stop(struct nbl_lane *lane)
+{
+	atomic_store(&lane->stop_wanted, true);
+	nbl_lane_wake(lane);
+	pthread_join(lane->thread, NULL);
+}
+
+void nbl_lane_park(struct nbl_lane *lane)
+{
+	atomic_store(&lane->park_wanted, true);
+	nbl_lane_wake(lane);
+	pthread_mutex_lock(&lane->mutex);
+	while (!lane->parked)
+		pthread_cond_wait(&lane->cond, &lane->mutex);
+	pthread_mutex_unlock(&lane->mutex);
+}
+
+void nbl_lane_unpark(struct nbl_lane *lane)
+{
+	pthread_mutex_lock(&lane->mutex);
+	atomic_store(&lane->park_wanted, false);
+	pthread_cond_broadcast(&lane->cond);
+	while (lane->parked)
+		pthread_cond_wait(&lane->cond, &lane->mutex);
+	pthread_mutex_unlock(&lane->mutex);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lane.h - one thread that runs packets from its queues through the stack to
+ * the queues across, and brings their frames home.
+ *
+ *   receive.c     RX ring -> chain -> first handler
+ *   transmit.c    last handler -> TX ring; completion ring -> returns
+ *   homecoming.c  frames home, fill ring; from other threads too
+ *   adopt.c       what a successor does with what a dead lane left
+ *   audit.c       ledger against rings
+ *   lane.c        the turn, sleeping, parking
+ *   stack.c       the modules and how handlers are linked
+ *
+ * A lane owns whole queues of both ports, and each queue its run of frames: no
+ * ring, free list or count here is touched by two threads.
+ */
+#ifndef STACK_LANE_H
+#define STACK_LANE_H
+
+#include <pthread.h>
+
+#include <nbl/module.h>
+#include "core/memory.h"
+#include "core/returns.h"
+#include "port/queue.h"
+#include "stack/figures.h"
+
+#define NBL_BURST 64
+
+struct nbl_lane;
+
+struct nbl_lane_queue {
+	struct nbl_queue q;
+	struct nbl_home home;		/* of its frames' NBLs */
+	struct nbl_lane *lane;
+	struct nbl_lane_queue *across;	/* where its packets leave */
+	struct nbl_queue_figures *figures;
+	uint32_t *free;			/* its FREE frames, last in first out */
+	uint32_t n_free;
+	uint32_t first_frame, n_frames;
+	bool down;			/* the interface was gone or down at the last kick */
+	bool stuck;			/* the last kick got nothing sent */
+};
+
+/* One module on one lane, with the engine's part. */
+struct nbl_lane_filter {
+	struct nbl_filter f;
+	struct nbl_lane *lane;
+	uint32_t depth;			/* of its handlers within each other */
+	int64_t complained;		/* packets kept, or given back, against the rules: those in 'faults' */
+};
+
+struct nbl_lane {
+	/* the turn's own */
+	struct nbl_memory *memory;
+	struct nbl *nbls;		/* descriptor of each frame; shared by lanes, each its own */
+	struct nbl_lane_queue *queues;	/* lower ones first */
+	uint32_t n_queues, n_lower;
+	uint32_t frame_shift;		/* log2 of the frame size */
+	uint32_t index;
+	struct nbl_lane_figures figures;
+	uint32_t drops_changed;		/* publications that still have to carry the drops */
+	struct nbl_progress *progress;	/* read by the XDP programs */
+	struct nbl_lane_block *block;
+
+	/* how packets enter the stack, and leave it backwards (stack.c) */
+	struct nbl_hop indicate_first, send_first, return_first, complete_first;
+	bool returns_unseen, completes_unseen;	/* no module wants them: frames go straight home */
+	struct nbl_lane_filter *filters[NBL_MAX_MODULES];	/* from the lower port upward */
+	uint32_t n_filters;
+	struct nbl_lane_filter edge;	/* stands for the ports where a hop needs a filter */
+	struct nbl_chain done[NBL_N_SIDES];	/* completed on that side, not yet handed back */
+	struct { uint32_t frame; } burst[NBL_BURST];
+	uint32_t n_burst;
+	uint64_t now_ns;
+	uint64_t busy_until_ns;		/* does not sleep before this */
+	uint32_t idle_sleeps;		/* in a row, without work between */
+
+	/* from other threads */
+	struct nbl_returns returns __attribute__((aligned(NBL_CACHE_LINE)));
+	_Atomic bool asleep;
+	_Atomic bool park_wanted;
+	_Atomic bool stop_wanted;
+	int wake_fd;			/* eventfd */
+	pthread_t thread;
+	pthread_mutex_t mutex;		/* guards 'parked' only */
+	pthread_cond_t cond;
+	bool parked;
+};
+
+/* What became of the packets in the hands of the worker before. */
+enum nbl_takeover {
+	NBL_TAKEOVER_FRESH,		/* there was none */
+	NBL_TAKEOVER_REPLAY,		/* it was ended from outside: its last burst runs again */
+	NBL_TAKEOVER_DROP,		/* it crashed: its last burst may be why, so it is dropped */
+};
+
+/* What the audit found, over all lanes it was added up from. */
+struct nbl_audit {
+	uint64_t frames, mismatches, violations, quarantined;
+	char first[128];
+};
+
+/* ---- lane.c: control thread unless said otherwise ---- */
+
+/*
+ * Makes a lane of 'n_queues' queues (takes their rings; 'queues' itself is
+ * copied), n_lower of them lower ones, over 'memory' and 'nbls' (borrows both
+ * until nbl_lane_done()). 0; -EINVAL if a side has no queue; -ENOMEM, -errno.
+ */
+NBL_MUST_CHECK int nbl_lane_init(struct nbl_lane *lane, uint32_t index, struct nbl_memory *memory,
+				 struct nbl *nbls, const struct nbl_queue *queues,
+				 uint32_t n_queues, uint32_t n_lower,
+				 struct nbl_progress *progress);
+/* Frees what the lane has; its thread must not run. */
+void nbl_lane_done(struct nbl_lane *lane);
+
+NBL_MUST_CHECK int nbl_lane_start(struct nbl_lane *lane);	/* starts the thread; 0 or negative errno */
+void nbl_lane_stop(struct nbl_lane *lane);			/* ends it after its turn, waits */
+
+/* Brings the thread to rest between two turns, and lets it go on. While parked the caller acts for the lane. */
+void nbl_lane_park(struct nbl_lane *lane);
+void nbl_lane_unpark(struct nbl_lane *lane);
+
+/* One turn. Lane thread, or for tests. Returns the number of entries it moved. */
+uint32_t nbl_lane_turn(struct nbl_lane *lane);
+
+/* Makes the calling thread act for 'lane' (NULL: none), so that frames come home directly. Returns the one before. */
+struct nbl_lane *nbl_lane_enter(struct nbl_lane *lane);
+bool nbl_lane_is_current(const struct nbl_lane *lane);
+
+/* Interrupts the lane's sleep. Any thread. */
+void nbl_lane_wake(struct nbl_lane *lane);
+
+/* Publishes the figures. Lane thread. */
+void nbl_lane_publish(struct nbl_lane *lane);
+
+/* Looks at the clock, for the lane and all its modules. Lane thread. */
+void nbl_lane_set_time(struct nbl_lane *lane);
+
+/* ---- the parts of a turn: lane thread ---- */
+
+uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+
+/* A frame the kernel names must be one it was given: of this queue, with the packet inside. */
+bool nbl_lane_believes(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
+		       const struct xdp_desc *desc);
+
+/*
+ * Runs up to NBL_BURST packets (borrows 'descs'), whose frames are in a state of
+ * the mask 'from', through the stack. What they send is published on return.
+ */
+void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
+			const struct xdp_desc *descs, uint32_t n, uint32_t from);
+
+/* Marks 'n' as HELD if it is in HAND; so all of the burst that its handlers kept, at no cost if they kept none. */
+void nbl_lane_mark_kept(struct nbl_lane *lane, const struct nbl *n);
+void nbl_lane_mark_held(struct nbl_lane *lane);
+
+void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_side side);
+void nbl_lane_publish_tx(struct nbl_lane *lane);
+uint32_t nbl_lane_kick(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+void nbl_lane_hand_back(struct nbl_lane *lane);
+
+void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t place);
+uint32_t nbl_lane_take_returns(struct nbl_lane *lane);
+uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+void nbl_lane_release_home(struct nbl_home *home, struct nbl *n);	/* any thread */
+
+/* ---- adopt.c, audit.c: lane at rest ---- */
+
+/* Brings ledger, free lists and figures to what rings and ledger prove, before the first turn. */
+void nbl_lane_adopt(struct nbl_lane *lane, enum nbl_takeover takeover);
+
+/*
+ * Compares the ledger with rings, free lists, claims and figures, and adds to
+ * 'audit'. The kernel, and other threads that hold references, may go on. 0 or -ENOMEM.
+ */
+int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit);
+
+/* ---- small, shared by the parts ---- */
+
+/* Moves 'frame' in ledger and figures. False, with its packet counted as quarantined, if it may not. */
+static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t from,
+				 enum nbl_frame_state to, uint32_t slot)
+{
+	int was = nbl_ledger_move(&lane->memory->ledger, frame, from, to, slot);
+
+	if (NBL_LIKELY(was >= 0)) {
+		lane->figures.frames[was]--;
+		lane->figures.frames[to]++;
+		return true;
+	}
+	was = -1 - was;
+	lane->figures.violations++;
+	if (was < NBL_N_FRAME_STATES)
+		lane->figures.frames[was]--;
+	lane->figures.frames[NBL_FRAME_QUARANTINE]++;
+	if (was == NBL_FRAME_HAND || was == NBL_FRAME_HELD || was == NBL_FRAME_TX) {
+		lane->figures.outcomes[NBL_OUTCOME_QUARANTINED]++;
+		lane->figures.drops[NBL_PLACE_WORKER][NBL_OUTCOME_QUARANTINED]++;
+		lane->drops_changed = 2;
+	}
+	return false;
+}
+
+static inline struct nbl_lane_queue *nbl_lane_home_queue(const struct nbl *n)
+{
+	return (struct nbl_lane_queue *)(void *)((uint8_t *)n->home -
+						 offsetof(struct nbl_lane_queue, home));
+}
+
+static inline enum nbl_side nbl_lane_queue_side(const struct nbl_lane_queue *lq)
+{
+	return (enum nbl_side)lq->q.side;
+}
+
+#endif

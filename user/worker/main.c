@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* main.c - nbld-worker: started by the keeper, one per adapter; not run by hand. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "worker/sandbox.h"
+#include "worker/worker.h"
+
+#define FINISH_MS	1000	/* for packets in hand when told to stop */
+#define GRACE_MS	50	/* after a keeper's death, for packets that are on their way here */
+
+static int reply_to(int socket, const struct worker_reply *reply)
+{
+	return handover_send(socket, reply, sizeof(*reply), NULL, 0);
+}
+
+static int begin(struct worker *w, int socket)
+{
+	struct worker_reply reply = { .result = 0 };
+	int r = worker_take_over(w, socket, reply.text, sizeof(reply.text));
+
+	if (!r)
+		r = worker_start(w);
+	if (!r)
+		r = sandbox_enter();
+	if (r < 0 && !reply.text[0])
+		snprintf(reply.text, sizeof(reply.text), "worker not started (%s)",
+			 strerrorname_np(-r));
+	worker_name_modules(w, &reply);
+	reply.result = r;
+	return reply_to(socket, &reply) < 0 ? -EPIPE : r;
+}
+
+/* Until told to stop, or the keeper is gone. True if told. */
+static bool serve(struct worker *w, int socket)
+{
+	struct worker_request request;
+	struct worker_reply reply;
+
+	while (!handover_receive(socket, &request, sizeof(request), -1, NULL, 0, NULL)) {
+		if (request.op == WORKER_STOP)
+			return true;
+		worker_serve(w, &request, &reply);
+		if (reply_to(socket, &reply) < 0)
+			break;
+	}
+	return false;
+}
+
+int main(void)
+{
+	static struct worker w;
+
+	/* Only the keeper ends a worker: a Ctrl-C at the terminal is for the keeper. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	if (begin(&w, HANDOVER_FD) < 0)
+		return EXIT_FAILURE;
+	if (serve(&w, HANDOVER_FD)) {
+		struct worker_reply reply = { .result = 0 };
+
+		worker_finish(&w, FINISH_MS);
+		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	/* The keeper is gone: bypass this worker first, so that ending it loses nothing. */
+	worker_let_go(&w);
+	poll(NULL, 0, GRACE_MS);
+	worker_finish(&w, FINISH_MS);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "modules/modules.h"
+#include "port/xsk.h"
+
+#define PROGRESS_SIZE	(NBL_MAX_LANES * sizeof(struct nbl_progress))
+#define MAX_FDS		(2 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
+#define HANDOVER_TIMEOUT_MS 5000
+
+/* ---- taking over ---- */
+
+static int map_memory(struct worker *w, int memory_fd, int progress_fd)
+{
+	uint32_t n_frames;
+	void *progress;
+	int r = nbl_memory_adopt(memory_fd, &w->memory);
+
+	if (r < 0) {
+		close(progress_fd);
+		return r;
+	}
+	progress = mmap(NULL, PROGRESS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, progress_fd, 0);
+	r = progress == MAP_FAILED ? -errno : 0;
+	close(progress_fd);
+	if (r < 0)
+		return r;
+	w->progress = progress;
+	n_frames = nbl_memory_n_frames(&w->memory.shape);
+	w->nbls = aligned_alloc(NBL_CACHE_LINE, n_frames * sizeof(*w->nbls));
+	if (!w->nbls)
+		return -ENOMEM;
+	memset(w->nbls, 0, n_frames * sizeof(*w->nbls));
+	return 0;
+}
+
+/* Adopts the sockets of one lane (takes those of its queues) and makes the lane. */
+static int make_lane(struct worker *w, const struct handover *h, uint32_t index, int *sockets)
+{
+	struct nbl_queue queues[HANDOVER_MAX_QUEUES];
+	uint32_t n = 0, n_lower = 0;
+	int r = 0;
+
+	for (int side = 0; side < NBL_N_SIDES; side++) {
+		for (uint32_t i = 0; i < h->n_queues && !r; i++) {
+			const struct handover_queue *hq = &h->queues[i];
+
+			if (hq->lane != index || hq->side != side)
+				continue;
+			queues[n] = (struct nbl_queue){
+				.side = hq->side, .index = hq->index, .number = hq->number,
+				.max_length = hq->max_length, .to_host = hq->to_host,
+			};
+			r = nbl_xsk_adopt(sockets[i], &hq->sizes, &queues[n]);
+			sockets[i] = -1;
+			n += !r;
+			n_lower += !r && side == NBL_LOWER;
+		}
+	}
+	if (!r)
+		r = nbl_lane_init(&w->lanes[index], index, &w->memory, w->nbls, queues, n, n_lower,
+				  &w->progress[index]);
+	if (r < 0)
+		return r;
+	w->n_lanes = index + 1;
+	return 0;
+}
+
+static int add_module(struct worker *w, const struct module_conf *conf, uint32_t position,
+		      char *why, size_t why_size)
+{
+	const struct nbl_module *module = nbl_module_find(conf->name);
+	struct nbl_option options[ADAPTER_MAX_OPTIONS];
+
+	if (!module) {
+		snprintf(why, why_size, "no module is named '%s'", conf->name);
+		return -ENOENT;
+	}
+	if (conf->n_options > ADAPTER_MAX_OPTIONS || position > w->stack.n_modules)
+		return -EINVAL;
+	for (uint32_t i = 0; i < conf->n_options; i++)
+		options[i] = (struct nbl_option){ conf->options[i].key, conf->options[i].value };
+	return nbl_stack_insert(&w->stack, module, options, conf->n_options, position, why, why_size);
+}
+
+static bool handover_is_sound(const struct handover *h, const struct nbl_memory *m, uint32_t n_fds)
+{
+	if (h->n_queues != m->shape.n_queues || h->n_queues > HANDOVER_MAX_QUEUES ||
+	    h->n_lanes != m->shape.n_lanes || h->n_modules > ADAPTER_MAX_MODULES ||
+	    n_fds != 2 + h->n_kept + h->n_queues ||
+	    m->shape.lane_block_size != NBL_LANE_BLOCK_SIZE)
+		return false;
+	for (uint32_t i = 0; i < h->n_queues; i++)
+		if (h->queues[i].number != i || h->queues[i].lane >= h->n_lanes)
+			return false;
+	return true;
+}
+
+static int set_up(struct worker *w, const struct handover *h, int *sockets, char *why,
+		  size_t why_size)
+{
+	int r = 0;
+
+	w->lanes = aligned_alloc(NBL_CACHE_LINE, h->n_lanes * sizeof(*w->lanes));
+	if (!w->lanes)
+		return -ENOMEM;
+	memset(w->lanes, 0, h->n_lanes * sizeof(*w->lanes));
+	for (uint32_t i = 0; i < h->n_lanes && !r; i++)
+		r = make_lane(w, h, i, sockets);
+	if (r < 0) {
+		snprintf(why, why_size, "%s", r == -ENOTSUP ?
+			 "this kernel does not map the rings of a bound socket (before about 6.4)" :
+			 strerrorname_np(-r));
+		return r;
+	}
+	nbl_stack_init(&w->stack, w->lanes, w->n_lanes);
+	for (uint32_t i = 0; i < h->n_modules && !r; i++)
+		r = add_module(w, &h->modules[i], i, why, why_size);
+	for (uint32_t i = 0; i < w->n_lanes && !r; i++)
+		nbl_lane_adopt(&w->lanes[i], (enum nbl_takeover)h->takeover);
+	return r;
+}
+
+int worker_take_over(struct worker *w, int socket, char *why, size_t why_size)
+{
+	static struct handover h;
+	int fds[MAX_FDS];
+	uint32_t n_fds;
+	int r = handover_receive(socket, &h, sizeof(h), HANDOVER_TIMEOUT_MS, fds, MAX_FDS, &n_fds);
+
+	*w = (struct worker){ .n_kept = 0 };
+	if (r < 0)
+		return r;
+	if (h.version != HANDOVER_VERSION || n_fds < 2 || h.n_kept > HANDOVER_MAX_KEPT) {
+		snprintf(why, why_size, "the keeper is of another version");
+		return -EPROTO;
+	}
+	r = map_memory(w, fds[0], fds[1]);
+	if (r < 0) {
+		snprintf(why, why_size, "packet memory not mapped (%s)", strerrorname_np(-r));
+		return r;
+	}
+	if (!handover_is_sound(&h, &w->memory, n_fds)) {
+		snprintf(why, why_size, "the adapter handed over does not fit its memory");
+		return -EPROTO;
+	}
+	w->n_kept = h.n_kept;
+	memcpy(w->kept, fds + 2, h.n_kept * sizeof(int));
+	return set_up(w, &h, fds + 2 + h.n_kept, why, why_size);
+}
+
+/* ---- serving ---- */
+
+static void park_all(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->n_lanes; i++)
+		nbl_lane_park(&w->lanes[i]);
+}
+
+static void unpark_all(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->n_lanes; i++) {
+		nbl_lane_publish(&w->lanes[i]);
+		nbl_lane_unpark(&w->lanes[i]);
+	}
+}
+
+int worker_start(struct worker *w)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < w->n_lanes && !r; i++)
+		r = nbl_lane_start(&w->lanes[i]);
+	if (r < 0)
+		return r;
+	/* A thread calls the system when it begins; the sandbox must find it past that. */
+	park_all(w);
+	unpark_all(w);
+	return 0;
+}
+
+static int remove_module(struct worker *w, const char *name, char *why, size_t why_size)
+{
+	int i = nbl_stack_find(&w->stack, name);
+	int r;
+
+	if (i < 0) {
+		snprintf(why, why_size, "module %s is not in the stack", name);
+		return i;
+	}
+	r = nbl_stack_remove(&w->stack, (uint32_t)i);
+	if (r == -EBUSY)
+		snprintf(why, why_size, "module %s still holds packets (EBUSY)", name);
+	return r;
+}
+
+static int audit(struct worker *w, struct nbl_audit *ret)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < w->n_lanes && !r; i++)
+		r = nbl_lane_audit(&w->lanes[i], ret);
+	ret->violations += nbl_violations();
+	return r;
+}
+
+void worker_name_modules(const struct worker *w, struct worker_reply *ret)
+{
+	ret->n_modules = w->stack.n_modules;
+	for (uint32_t i = 0; i < w->stack.n_modules; i++)
+		ret->module_ids[i] = w->stack.modules[i].id;
+}
+
+void worker_serve(struct worker *w, const struct worker_request *request, struct worker_reply *ret)
+{
+	struct worker_reply reply = { .result = -EINVAL };
+
+	park_all(w);
+	switch (request->op) {
+	case WORKER_MODULE_ADD:
+		reply.result = add_module(w, &request->module, request->position, reply.text,
+					  sizeof(reply.text));
+		break;
+	case WORKER_MODULE_REMOVE:
+		reply.result = remove_module(w, request->module.name, reply.text,
+					     sizeof(reply.text));
+		break;
+	case WORKER_AUDIT:
+		reply.result = audit(w, &reply.audit);
+		break;
+	}
+	worker_name_modules(w, &reply);
+	unpark_all(w);
+	*ret = reply;
+}
+
+/* ---- ending ---- */
+
+static bool is_drained(const struct worker *w)
+{
+	for (uint32_t l = 0; l < w->n_lanes; l++) {
+		const struct nbl_lane *lane = &w->lanes[l];
+
+		if (nbl_figures_in_flight(&lane->figures))
+			return false;
+		for (uint32_t i = 0; i < lane->n_queues; i++)
+			if (nbl_ring_used(&lane->queues[i].q.rx.ring))
+				return false;
+	}
+	return true;
+}
+
+void worker_finish(struct worker *w, uint32_t timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	bool drained = false;
+
+	for (uint32_t waited = 0; !drained && waited < timeout_ms; waited += 2) {
+		park_all(w);
+		nbl_stack_flush(&w->stack);
+		drained = is_drained(w);
+		unpark_all(w);
+		if (!drained)
+			nanosleep(&pause, NULL);
+	}
+	for (uint32_t i = 0; i < w->n_lanes; i++)
+		nbl_lane_stop(&w->lanes[i]);
+}
+
+void worker_let_go(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->n_kept; i++)
+		close(w->kept[i]);
+	w->n_kept = 0;
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* adapter.c - attach in order, detach in the reverse order. */
+#include "keeper/adapter_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "edge/log.h"
+#include "keeper/links.h"
+#include "port/why.h"
+
+#define FRAME_SIZE	4096
+#define TICK_US		1000000ull
+#define HUNG_TICKS	3	/* so long bypassed for a hang, the worker is replaced */
+
+uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ---- the list ---- */
+
+struct adapter *keeper_find(struct keeper *k, const char *name)
+{
+	for (struct adapter *a = k->adapters; a; a = a->next)
+		if (!strcmp(a->conf.name, name))
+			return a;
+	return NULL;
+}
+
+struct adapter *adapter_next(struct adapter *a)
+{
+	return a->next;
+}
+
+const struct adapter_conf *adapter_get_conf(const struct adapter *a)
+{
+	return &a->conf;
+}
+
+static void list_append(struct keeper *k, struct adapter *a)
+{
+	struct adapter **end = &k->adapters;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = a;
+}
+
+static void list_remove(struct keeper *k, struct adapter *a)
+{
+	struct adapter **at = &k->adapters;
+
+	while (*at && *at != a)
+		at = &(*at)->next;
+	if (*at)
+		*at = a->next;
+}
+
+/* ---- bypass ---- */
+
+void adapter_set_bypass(struct adapter *a, const char *bypass)
+{
+	enum nbl_fallback fallback = a->conf.fail_closed ? NBL_FALLBACK_DROP :
+				     a->conf.layout == LAYOUT_PAIR ? NBL_FALLBACK_WIRE :
+				     NBL_FALLBACK_PASS;
+	int r = programs_set_control(a->programs, bypass ? NBL_MODE_BYPASS : NBL_MODE_RUN, fallback,
+				     a->conf.hang_limit_ms * 1000000ull);
+
+	if (r < 0)
+		log_error("%s: programs not told (%s)", a->conf.name, why_errno(-r));
+	a->bypass = bypass;
+}
+
+/* Once a second: is a worker being passed by because it hangs, and for how long already? */
+static int tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct keeper *k = userdata;
+
+	(void)usec;
+	for (struct adapter *a = k->adapters; a; a = a->next) {
+		bool hung = false;
+
+		for (int side = 0; side < NBL_N_SIDES; side++) {
+			struct nbl_path path;
+
+			if (programs_read_path(a->programs, (enum nbl_side)side, &path) < 0)
+				continue;
+			hung |= path.hung > a->ports[side].hung_seen;
+			a->ports[side].hung_seen = path.hung;
+		}
+		if (!a->worker.pid)
+			continue;
+		a->bypass = hung ? "hang" : NULL;
+		a->hung_ticks = hung ? a->hung_ticks + 1 : 0;
+		if (hung)
+			log_warning("%s: worker %d hangs: packets go past it", a->conf.name,
+				    a->worker.pid);
+		if (a->hung_ticks == HUNG_TICKS) {
+			log_error("%s: worker %d hangs for %d s: replacing it", a->conf.name,
+				  a->worker.pid, HUNG_TICKS);
+			kill(a->worker.pid, SIGKILL);
+			a->hung_ticks = 0;
+		}
+	}
+	if (!k->adapters)
+		return 0;
+	sd_event_source_set_time_relative(source, TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int start_ticking(struct keeper *k)
+{
+	static sd_event_source *source;
+
+	if (!source)
+		return sd_event_add_time_relative(k->event, &source, CLOCK_MONOTONIC, TICK_US,
+						  TICK_US / 10, tick, k);
+	sd_event_source_set_time_relative(source, TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* ---- attach ---- */
+
+static bool interface_is_free(const struct keeper *k, const char *ifname, struct refusal *refusal)
+{
+	char why[REASON_SIZE];
+
+	for (const struct adapter *a = k->adapters; a; a = a->next)
+		for (int side = 0; side < NBL_N_SIDES; side++)
+			if (!strcmp(a->ports[side].dev.name, ifname)) {
+				snprintf(why, sizeof(why), "%s: not attached (EBUSY): it belongs to "
+					 "adapter %s. Try: nblctl detach %s", ifname, a->conf.name,
+					 a->conf.name);
+				refuse(refusal, -EBUSY, why);
+				return false;
+			}
+	return true;
+}
+
+static bool name_is_free(struct keeper *k, const char *name, struct refusal *refusal)
+{
+	char why[REASON_SIZE];
+
+	if (!keeper_find(k, name))
+		return true;
+	snprintf(why, sizeof(why), "%s: not attached (EEXIST): an adapter has that name. "
+		 "Try: nblctl detach %s, or 'name NAME'", name, name);
+	refuse(refusal, -EEXIST, why);
+	return false;
+}
+
+static bool find_ports(struct adapter *a, struct refusal *refusal)
+{
+	const struct adapter_conf *c = &a->conf;
+	char why[REASON_SIZE] = "";
+	int r;
+
+	if (!interface_is_free(a->keeper, c->lower, refusal) ||
+	    !port_find(&a->ports[NBL_LOWER], NBL_LOWER, c->lower, c->queues, refusal))
+		return false;
+	if (c->layout == LAYOUT_PAIR)
+		return interface_is_free(a->keeper, c->upper, refusal) &&
+		       port_find(&a->ports[NBL_UPPER], NBL_UPPER, c->upper, 0, refusal);
+	r = leg_create(c->lower, a->ports[NBL_LOWER].n_queues, &a->leg, why, sizeof(why));
+	if (r < 0) {
+		refuse(refusal, r, why);
+		return false;
+	}
+	state_save(a->keeper);
+	if (!port_find(&a->ports[NBL_UPPER], NBL_UPPER, a->leg.daemon_end, 0, refusal))
+		return false;
+	a->ports[NBL_UPPER].is_leg = true;
+	return true;
+}
+
+static bool load_programs(struct adapter *a, struct refusal *refusal)
+{
+	const struct programs_conf conf = {
+		.ifindex = { a->ports[NBL_LOWER].dev.ifindex, a->ports[NBL_UPPER].dev.ifindex },
+		.leg_kernel_ifindex = a->leg.kernel_ifindex,
+		.wire = a->conf.layout == LAYOUT_PAIR && !a->conf.fail_closed,
+	};
+	char why[REASON_SIZE] = "";
+	int r = programs_load(&conf, &a->programs, why, sizeof(why));
+
+	if (r < 0) {
+		refuse(refusal, r, why);
+		return false;
+	}
+	adapter_set_bypass(a, "start");
+	for (int side = 0; side < NBL_N_SIDES; side++)
+		for (uint32_t i = 0; i < a->ports[side].n_queues && !r; i++)
+			r = programs_set_lane(a->programs, (enum nbl_side)side,
+					      a->ports[side].queues[i], i % a->n_lanes);
+	if (r < 0)
+		refuse(refusal, r, "programs not set up");
+	return !r;
+}
+
+/* Half of a queue's frames can be posted for receive; the rest is being sent, or held. */
+static bool make_memory(struct adapter *a, struct refusal *refusal)
+{
+	const struct port *lower = &a->ports[NBL_LOWER], *upper = &a->ports[NBL_UPPER];
+	uint32_t ring = a->conf.ring_size;
+	const struct nbl_memory_shape shape = {
+		.frame_size = FRAME_SIZE,
+		.n_queues = lower->n_queues + upper->n_queues,
+		.frames_per_queue = a->conf.n_frames ? a->conf.n_frames : 2 * ring,
+		.n_lanes = a->n_lanes,
+		.lane_block_size = NBL_LANE_BLOCK_SIZE,
+	};
+	char why[REASON_SIZE];
+	int r = nbl_memory_create(&shape, &a->memory);
+
+	for (int side = 0; side < NBL_N_SIDES; side++)
+		a->ports[side].sizes = (struct nbl_ring_sizes){ ring, ring, ring, ring };
+	if (!r)
+		return true;
+	snprintf(why, sizeof(why), "%s: no memory for %u frames (%s). Try: fewer 'frames'",
+		 a->conf.name, nbl_memory_n_frames(&shape), why_errno(-r));
+	refuse(refusal, r, why);
+	return false;
+}
+
+static bool open_ports(struct adapter *a, struct refusal *refusal)
+{
+	for (int side = 0; side < NBL_N_SIDES; side++) {
+		struct port *p = &a->ports[side];
+
+		if (!port_attach_program(p, a->programs, a->conf.xdp, refusal) ||
+		    !port_open_sockets(p, a->programs, &a->memory, a->conf.zerocopy, refusal))
+			return false;
+		if (a->conf.layout == LAYOUT_PAIR) {
+			p->promiscuous = netdev_open_promiscuous(p->dev.ifindex);
+			if (p->promiscuous < 0)
+				log_warning("%s: not promiscuous (%s): it passes only frames for its "
+					    "own address", p->dev.name, why_errno(-p->promiscuous));
+		}
+	}
+	state_save(a->keeper);
+	return true;
+}
+
+static bool connect_leg(struct adapter *a, struct refusal *refusal)
+{
+	char why[REASON_SIZE] = "";
+	int r;
+
+	if (a->conf.layout != LAYOUT_HOST)
+		return true;
+	r = leg_connect(&a->leg, a->programs, why, sizeof(why));
+	state_save(a->keeper);
+	if (r < 0)
+		refuse(refusal, r, why);
+	return !r;
+}
+
+static void follow_links(struct adapter *a)
+{
+	int r = links_start(a->keeper);
+
+	for (int side = 0; side < NBL_N_SIDES && !r; side++)
+		r = links_follow(a->ports[side].dev.ifindex);
+	if (r < 0)
+		log_warning("%s: its interfaces are not followed (%s): that one goes down or away "
+			    "will not be noticed", a->conf.name, why_errno(-r));
+}
+
+/* The way of packets past the worker; in a pair it must be there before the first one is passed. */
+static bool connect_wire(struct adapter *a, struct refusal *refusal)
+{
+	const uint32_t ifindex[NBL_N_SIDES] = {
+		a->ports[NBL_LOWER].dev.ifindex, a->ports[NBL_UPPER].dev.ifindex };
+	char why[REASON_SIZE] = "";
+	int r;
+
+	if (a->conf.layout != LAYOUT_PAIR || a->conf.fail_closed)
+		return true;
+	r = wire_connect(a->programs, ifindex, &a->wire, why, sizeof(why));
+	state_save(a->keeper);
+	if (r < 0)
+		refuse(refusal, r, why);
+	return !r;
+}
+
+static bool set_up(struct adapter *a, struct refusal *refusal)
+{
+	uint32_t n_lower, n_upper;
+
+	if (!name_is_free(a->keeper, a->conf.name, refusal))
+		return false;
+	list_append(a->keeper, a);
+	if (!find_ports(a, refusal))
+		return false;
+	n_lower = a->ports[NBL_LOWER].n_queues;
+	n_upper = a->ports[NBL_UPPER].n_queues;
+	a->n_lanes = n_lower < n_upper ? n_lower : n_upper;
+	return load_programs(a, refusal) && make_memory(a, refusal) && connect_wire(a, refusal) &&
+	       open_ports(a, refusal) && worker_begin(a, NBL_TAKEOVER_FRESH, refusal) && connect_leg(a, refusal);
+}
+
+bool adapter_attach(struct keeper *keeper, const struct adapter_conf *conf,
+		    struct adapter **ret_adapter, struct refusal *refusal)
+{
+	struct adapter *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		refuse(refusal, -ENOMEM, "out of memory (ENOMEM)");
+		return false;
+	}
+	a->keeper = keeper;
+	a->conf = *conf;
+	a->ports[NBL_LOWER].promiscuous = -1;
+	a->ports[NBL_UPPER].promiscuous = -1;
+	if (!set_up(a, refusal)) {
+		adapter_detach(a);
+		return false;
+	}
+	adapter_set_bypass(a, NULL);
+	follow_links(a);
+	start_ticking(keeper);
+	log_info("%s: attached, %s and %s, %u lane%s, worker %d", a->conf.name,
+		 a->ports[NBL_LOWER].dev.name, a->ports[NBL_UPPER].dev.name, a->n_lanes,
+		 a->n_lanes == 1 ? "" : "s", a->worker.pid);
+	*ret_adapter = a;
+	return true;
+}
+
+/*
+ * Packets first take the kernel's path, then the worker finishes those it has,
+ * then sockets close: no program steers to a socket that is being closed (C17).
+ */
+void adapter_detach(struct adapter *a)
+{
+	if (a->programs)
+		adapter_set_bypass(a, "start");
+	worker_end(a);
+	if (a->leg.nic_ifindex)
+		leg_remove(&a->leg);
+	a->leg.nic_ifindex = 0;
+	wire_remove(&a->wire);
+	a->wire = (struct wire){ 0 };
+	for (int side = NBL_N_SIDES - 1; side >= 0; side--) {
+		links_forget(a->ports[side].dev.ifindex);
+		port_close(&a->ports[side], a->programs);
+	}
+	programs_free(a->programs);
+	nbl_memory_close(&a->memory);
+	list_remove(a->keeper, a);
+	state_save(a->keeper);
+	free(a);
+}
+
+/* ---- modules ---- */
+
+static int position_of(const struct adapter *a, const char *module)
+{
+	for (uint32_t i = 0; i < a->conf.n_modules; i++)
+		if (!strcmp(a->conf.modules[i].name, module))
+			return (int)i;
+	return -ENOENT;
+}
+
+static bool find_module(const struct adapter *a, const char *module, int *ret_position,
+			struct refusal *refusal)
+{
+	char why[REASON_SIZE];
+
+	*ret_position = position_of(a, module);
+	if (*ret_position >= 0)
+		return true;
+	snprintf(why, sizeof(why), "%s: no module '%s' in its stack (ENOENT). "
+		 "Try: nblctl module list %s", a->conf.name, module, a->conf.name);
+	refuse(refusal, -ENOENT, why);
+	return false;
+}
+
+bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const char *before,
+			const char *after, struct refusal *refusal)
+{
+	struct worker_request request = { .op = WORKER_MODULE_ADD, .module = *conf };
+	struct worker_reply reply;
+	int at = (int)a->conf.n_modules;
+
+	if (before && !find_module(a, before, &at, refusal))
+		return false;
+	if (after) {
+		if (!find_module(a, after, &at, refusal))
+			return false;
+		at++;
+	}
+	request.position = (uint32_t)at;
+	if (!worker_ask(a, &request, &reply, refusal))
+		return false;
+	memmove(&a->conf.modules[at + 1], &a->conf.modules[at],
+		(a->conf.n_modules - (uint32_t)at) * sizeof(*conf));
+	a->conf.modules[at] = *conf;
+	a->conf.n_modules++;
+	return true;
+}
+
+bool adapter_module_remove(struct adapter *a, const char *module, struct refusal *refusal)
+{
+	struct worker_request request = { .op = WORKER_MODULE_REMOVE };
+	struct worker_reply reply;
+	int at;
+
+	if (!find_module(a, module, &at, refusal))
+		return false;
+	request.module = a->conf.modules[at];
+	if (!worker_ask(a, &request, &reply, refusal))
+		return false;
+	a->conf.n_modules--;
+	memmove(&a->conf.modules[at], &a->conf.modules[at + 1],
+		(a->conf.n_modules - (uint32_t)at) * sizeof(a->conf.modules[0]));
+	return true;
+}
+
+bool adapter_audit(struct adapter *a, struct audit_result *ret, struct refusal *refusal)
+{
+	const struct worker_request request = { .op = WORKER_AUDIT };
+	struct worker_reply reply;
+
+	if (!worker_ask(a, &request, &reply, refusal))
+		return false;
+	*ret = (struct audit_result){
+		.frames = reply.audit.frames, .mismatches = reply.audit.mismatches,
+		.violations = reply.audit.violations, .quarantined = reply.audit.quarantined,
+	};
+	memcpy(ret->first, reply.audit.first, sizeof(ret->first));
+	return true;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * adapter_internal.h - struct adapter, for the files of the keeper that run it:
+ *
+ *   adapter.c   attach and detach, in order and back
+ *   worker_link.c   its worker: start, replace, ask
+ *   figures.c   snapshots
+ *   state.c     what must be undone if the keeper dies
+ */
+#ifndef KEEPER_ADAPTER_INTERNAL_H
+#define KEEPER_ADAPTER_INTERNAL_H
+
+#include <systemd/sd-event.h>
+
+#include "edge/handover.h"
+#include "keeper/port.h"
+#include "keeper/spawn.h"
+#include "port/leg.h"
+#include "port/wire.h"
+
+struct adapter {
+	struct adapter *next;
+	struct keeper *keeper;
+	struct adapter_conf conf;	/* its modules are those of the stack now */
+	struct port ports[NBL_N_SIDES];
+	struct leg leg;			/* host layout; nic_ifindex 0: none */
+	struct wire wire;		/* pair, fail open; ends[].ifindex 0: none */
+	struct programs *programs;
+	struct nbl_memory memory;
+	uint32_t n_lanes;
+
+	struct spawned worker;		/* pid 0: none */
+	sd_event_source *worker_ended;
+	uint16_t module_ids[ADAPTER_MAX_MODULES];	/* in the order of conf.modules */
+	uint32_t generation;		/* workers that ran so far */
+	uint32_t n_deaths;		/* of them, ended by death */
+	uint32_t n_crashes;		/* of these, by its own fault */
+	uint64_t recent_crashes[5];	/* monotonic ms, a ring */
+	sd_event_source *retry;		/* armed while waiting to start a worker again */
+
+	const char *bypass;		/* NULL, "start", "dead", "hang" */
+	uint32_t hung_ticks;		/* seconds in a row with packets past a hung worker */
+};
+
+/* ---- worker_link.c ---- */
+
+/* Starts a worker and hands the adapter over. False with 'refusal' filled; nothing runs then. */
+bool worker_begin(struct adapter *a, enum nbl_takeover takeover, struct refusal *refusal);
+
+/* Has the worker finish and end; kills it if it does not within 2 s. No worker is fine. */
+void worker_end(struct adapter *a);
+
+/* Asks the worker and waits at most 2 s (fills ret). False with 'refusal' filled. */
+bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
+		struct refusal *refusal);
+
+/* ---- adapter.c ---- */
+
+/* Tells the programs what to do with packets: RUN if 'bypass' is NULL. */
+void adapter_set_bypass(struct adapter *a, const char *bypass);
+
+/* ---- state.c ---- */
+
+/* Writes down all that a successor would have to undo. Errors are logged. */
+void state_save(const struct keeper *k);
+
+uint64_t monotonic_us(void);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* worker_link.c - the keeper's end of an adapter's worker: start, ask, replace. */
+#include "keeper/adapter_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "edge/log.h"
+
+#define REPLY_MS	2000
+#define START_MS	5000
+#define FLURRY_MS	10000	/* as many crashes as fit in recent_crashes within this: wait before the next */
+#define RETRY_MS	1000
+
+/* ---- handing over ---- */
+
+static uint32_t fill_queues(const struct adapter *a, struct handover *h, int *fds)
+{
+	uint32_t n = 0;
+
+	for (int side = 0; side < NBL_N_SIDES; side++) {
+		const struct port *p = &a->ports[side];
+
+		for (uint32_t i = 0; i < p->n_queues; i++, n++) {
+			h->queues[n] = (struct handover_queue){
+				.sizes = p->sizes, .max_length = port_max_length(p),
+				.index = p->queues[i], .number = (uint16_t)n,
+				.lane = (uint16_t)(i % a->n_lanes), .side = (uint8_t)side,
+				.to_host = p->is_leg,
+			};
+			fds[n] = nbl_xsk_fd(p->xsk[i]);
+		}
+	}
+	return n;
+}
+
+static int hand_over(struct adapter *a, enum nbl_takeover takeover)
+{
+	static struct handover h;
+	struct programs_fds keep = programs_get_fds(a->programs);
+	int fds[2 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES];
+	uint32_t n = 0;
+
+	h = (struct handover){
+		.version = HANDOVER_VERSION, .takeover = takeover, .n_lanes = a->n_lanes,
+		.n_modules = a->conf.n_modules,
+	};
+	memcpy(h.name, a->conf.name, sizeof(h.name));
+	memcpy(h.modules, a->conf.modules, sizeof(h.modules));
+	fds[n++] = a->memory.fd;
+	fds[n++] = keep.progress;
+	for (int side = 0; side < NBL_N_SIDES; side++)
+		if (keep.link[side] >= 0)
+			fds[n++] = keep.link[side];
+	if (keep.tc_slot >= 0)
+		fds[n++] = keep.tc_slot;
+	h.n_kept = n - 2;
+	h.n_queues = fill_queues(a, &h, fds + n);
+	return handover_send(a->worker.socket, &h, sizeof(h), fds, n + h.n_queues);
+}
+
+static void forget_worker(struct adapter *a)
+{
+	a->worker_ended = sd_event_source_disable_unref(a->worker_ended);
+	close(a->worker.pidfd);
+	close(a->worker.socket);
+	a->worker = (struct spawned){ .pid = 0 };
+}
+
+static void kill_worker(struct adapter *a)
+{
+	siginfo_t info;
+
+	kill(a->worker.pid, SIGKILL);
+	waitid(P_PID, (id_t)a->worker.pid, &info, WEXITED);
+	forget_worker(a);
+}
+
+static int worker_has_ended(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
+static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_t why_size)
+{
+	struct worker_reply reply;
+	int r = spawn_worker(&a->worker, why, why_size);
+
+	if (r < 0)
+		return r;
+	r = hand_over(a, takeover);
+	if (!r)
+		r = handover_receive(a->worker.socket, &reply, sizeof(reply), START_MS, NULL, 0, NULL);
+	if (!r && reply.result < 0) {
+		r = reply.result;
+		snprintf(why, why_size, "%s", reply.text);
+	}
+	if (!r)
+		r = sd_event_add_io(a->keeper->event, &a->worker_ended, a->worker.pidfd, EPOLLIN,
+				    worker_has_ended, a);
+	if (r < 0) {
+		if (!why[0])
+			snprintf(why, why_size, "the worker did not answer (%s)",
+				 strerrorname_np(-r));
+		kill_worker(a);
+		return r;
+	}
+	memcpy(a->module_ids, reply.module_ids, sizeof(a->module_ids));
+	a->generation++;
+	return 0;
+}
+
+bool worker_begin(struct adapter *a, enum nbl_takeover takeover, struct refusal *refusal)
+{
+	char why[REASON_SIZE - ADAPTER_NAME_MAX] = "";
+	char sentence[REASON_SIZE];
+	int r = start(a, takeover, why, sizeof(why));
+
+	if (!r)
+		return true;
+	snprintf(sentence, sizeof(sentence), "%s: %s", a->conf.name, why);
+	refuse(refusal, r, sentence);
+	return false;
+}
+
+/* ---- replacing ---- */
+
+static int retry_now(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Notes a crash; true if there were too many in a short time. */
+static bool note_crash(struct adapter *a)
+{
+	uint32_t size = sizeof(a->recent_crashes) / sizeof(a->recent_crashes[0]);
+	uint64_t now = monotonic_us() / 1000;
+	uint64_t *oldest = &a->recent_crashes[a->n_crashes++ % size];
+	bool flurry = *oldest && now - *oldest < FLURRY_MS;
+
+	*oldest = now;
+	return flurry;
+}
+
+static void replace(struct adapter *a, enum nbl_takeover takeover)
+{
+	struct refusal refusal;
+
+	if (worker_begin(a, takeover, &refusal)) {
+		adapter_set_bypass(a, NULL);
+		return;
+	}
+	adapter_set_bypass(a, "dead");
+	log_error("%s; bypassed, next try in %d ms", refusal.reason, RETRY_MS);
+	sd_event_add_time_relative(a->keeper->event, &a->retry, CLOCK_MONOTONIC,
+				   RETRY_MS * 1000ull, 0, retry_now, a);
+}
+
+static int retry_now(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct adapter *a = userdata;
+
+	(void)source;
+	(void)usec;
+	a->retry = sd_event_source_disable_unref(a->retry);
+	replace(a, NBL_TAKEOVER_DROP);
+	return 0;
+}
+
+/*
+ * A worker that was ended from outside is not to blame: its last burst runs again.
+ * One that crashed may have done so over a packet: that burst is dropped, so that
+ * it cannot crash the next one too.
+ */
+static enum nbl_takeover judge(const siginfo_t *info, char *how, size_t how_size)
+{
+	bool from_outside = info->si_code == CLD_KILLED &&
+			    (info->si_status == SIGKILL || info->si_status == SIGTERM);
+
+	if (info->si_code == CLD_EXITED)
+		snprintf(how, how_size, "exited with %d", info->si_status);
+	else
+		snprintf(how, how_size, "ended by SIG%s", sigabbrev_np(info->si_status));
+	return from_outside ? NBL_TAKEOVER_REPLAY : NBL_TAKEOVER_DROP;
+}
+
+static int worker_has_ended(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct adapter *a = userdata;
+	siginfo_t info = { .si_pid = 0 };
+	pid_t pid = a->worker.pid;
+	enum nbl_takeover takeover;
+	uint64_t began;
+	char how[48];
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	if (waitid(P_PIDFD, (id_t)a->worker.pidfd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
+		return 0;
+	takeover = judge(&info, how, sizeof(how));
+	forget_worker(a);
+	a->n_deaths++;
+	if (takeover == NBL_TAKEOVER_DROP && note_crash(a)) {
+		adapter_set_bypass(a, "dead");
+		log_error("%s: worker %d %s, and too many before it: bypassed, next try in %d ms",
+			  a->conf.name, pid, how, RETRY_MS);
+		return sd_event_add_time_relative(a->keeper->event, &a->retry, CLOCK_MONOTONIC,
+						  RETRY_MS * 1000ull, 0, retry_now, a);
+	}
+	began = monotonic_us();
+	replace(a, takeover);
+	if (a->worker.pid)
+		log_warning("%s: worker %d %s; replaced by %d in %.1f ms", a->conf.name, pid, how,
+			    a->worker.pid, (double)(monotonic_us() - began) / 1000);
+	return 0;
+}
+
+/* ---- asking, ending ---- */
+
+bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
+		struct refusal *refusal)
+{
+	char sentence[REASON_SIZE];
+	int r = -ESRCH;
+
+	if (a->worker.pid)
+		r = handover_send(a->worker.socket, request, sizeof(*request), NULL, 0);
+	if (!r)
+		r = handover_receive(a->worker.socket, ret, sizeof(*ret), REPLY_MS, NULL, 0, NULL);
+	if (r < 0) {
+		snprintf(sentence, sizeof(sentence), "%s: the worker does not answer (%s): it is %s. "
+			 "Try: nblctl show %s", a->conf.name, strerrorname_np(-r),
+			 a->worker.pid ? "hung or just ended" : "not running", a->conf.name);
+		refuse(refusal, r, sentence);
+		if (r == -ETIMEDOUT) {
+			refusal->exit_status = 8;
+			/* A late answer must not be taken for that to the next question. */
+			kill(a->worker.pid, SIGKILL);
+		}
+		return false;
+	}
+	if (ret->result < 0) {
+		snprintf(sentence, sizeof(sentence), "%s: %s", a->conf.name,
+			 ret->text[0] ? ret->text : strerrorname_np(-ret->result));
+		refuse(refusal, ret->result, sentence);
+		return false;
+	}
+	memcpy(a->module_ids, ret->module_ids, sizeof(a->module_ids));
+	return true;
+}
+
+void worker_end(struct adapter *a)
+{
+	const struct worker_request stop = { .op = WORKER_STOP };
+	struct worker_reply reply;
+	siginfo_t info;
+
+	a->retry = sd_event_source_disable_unref(a->retry);
+	if (!a->worker.pid)
+		return;
+	/* It answers when the last packet is out of its hands, and exits. */
+	if (handover_send(a->worker.socket, &stop, sizeof(stop), NULL, 0) < 0 ||
+	    handover_receive(a->worker.socket, &reply, sizeof(reply), REPLY_MS, NULL, 0, NULL) < 0) {
+		log_warning("%s: worker %d did not stop; killed", a->conf.name, a->worker.pid);
+		kill_worker(a);
+		return;
+	}
+	waitid(P_PIDFD, (id_t)a->worker.pidfd, &info, WEXITED);
+	forget_worker(a);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * print.h - answers of nbld as text for people.
+ */
+#ifndef CLI_PRINT_H
+#define CLI_PRINT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "edge/verbs.h"
+
+/* An answer, and how it is wanted (all borrowed). */
+struct answer {
+	json_t *data;
+	bool statistics;	/* -s */
+	json_t *earlier;	/* the same data, asked for before; NULL = no rates */
+	double seconds;		/* between the two */
+};
+
+/* Prints the answer to the command 'id' to standard output. */
+void answer_print(enum verb_id id, const struct answer *a);
+
+/* `show`. */
+void show_print(const struct answer *a);
+
+/* Numbers and texts of an object; 0 and "" for what is not there. Texts are safe on a terminal: */
+uint64_t get_number(const json_t *object, const char *key);
+/* returns borrowed, until eight more are asked for. */
+const char *get_text(const json_t *object, const char *key);
+
+/* The commands, or one of them, explained. Returns the exit status. */
+int help_print(const char *const *words, size_t n_words);
+
+#endif

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# nbld - one Makefile, not recursive. `make help` lists what it can do.
+
+VERSION := 0.1.0
+BUILD   ?= build
+PREFIX  ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+LIBEXECDIR ?= $(PREFIX)/libexec/nbld
+
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' $(1) $(2);)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wpointer-arith -Wvla
+WARN += $(if $(CI),-Werror)
+HARDEN := -fstack-protector-strong -fPIE -fvisibility=hidden -D_FORTIFY_SOURCE=2
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DNBL_VERSION='"$(VERSION)"' -DNBL_WORKER_PATH='"$(LIBEXECDIR)/nbld-worker"' \
+	$(WARN) $(HARDEN) -Iinclude -Iuser -Ibpf -isystem $(BUILD)/bpf $(CFLAGS) $(EXTRA_CFLAGS)
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(EXTRA_CFLAGS)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Iinclude -Ibpf -I/usr/include/$(shell gcc -dumpmachine 2>/dev/null)
+
+# What is built, found by folder.
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
+CORE    := $(call objects,user/core/*.c)
+MEMPORT := $(call objects,user/port/mem_queue.c)
+ADOPT   := $(call objects,user/port/xsk_adopt.c)
+PORT    := $(call objects,$(filter-out user/port/mem_queue.c user/port/xsk_adopt.c,$(wildcard user/port/*.c)))
+STACK   := $(call objects,user/stack/*.c)
+MODULES := $(call objects,user/modules/*.c)
+EDGE    := $(call objects,user/edge/*.c)
+KEEPER  := $(call objects,user/keeper/*.c)
+WORKER  := $(call objects,user/worker/*.c)
+CLI     := $(call objects,user/cli/*.c)
+BPF     := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(wildcard bpf/*.bpf.c))
+PROGRAMS := $(BUILD)/nbld $(BUILD)/nbld-worker $(BUILD)/nblctl
+UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+BPFTEST := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
+BENCH   := $(addprefix $(BUILD)/tests/,nbl-gen nbl-sink nbl-bare nfq-accept)
+
+KEEPER_LIBS := -lxdp -lbpf -lconfuse -ljansson -lsystemd -lcap-ng -lmnl
+WORKER_LIBS := -lseccomp -lpthread
+CLI_LIBS    := -ljansson
+
+PACKAGES := gcc make pkg-config clang llvm bpftool libc6-dev linux-libc-dev libbpf-dev libxdp-dev libconfuse-dev \
+	libjansson-dev libsystemd-dev libcap-ng-dev libseccomp-dev libmnl-dev check
+TEST_PACKAGES := iproute2 ethtool iperf3 iputils-ping iputils-arping jq procps libnetfilter-queue-dev libnfnetlink-dev nftables iptables
+
+.PHONY: all demo test check bench lint install uninstall clean help deps test-deps test-programs
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+all: $(PROGRAMS)		## build nbld, nbld-worker and nblctl
+
+help:				## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+deps:				## install the Debian packages needed to build
+	$(Q)tests/lib/packages.sh $(PACKAGES)
+
+test-deps:
+	$(Q)tests/lib/packages.sh $(PACKAGES) $(TEST_PACKAGES)
+
+# ---- programs ----
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $@.d -c -o $@ $<
+
+$(BUILD)/tests/bpf/%.bpf.o: tests/bench/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -Itests/bench -MMD -MP -MF $@.d -c -o $@ $<
+
+skeleton = $(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $(1) > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call skeleton,$*)
+
+$(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
+	$(call skeleton,$*_bpf)
+
+$(PORT) $(KEEPER): | $(BPF)
+
+link = $(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(1)
+
+$(BUILD)/nbld: $(KEEPER) $(EDGE) $(PORT) $(STACK) $(MODULES) $(CORE)
+	$(call link,$(KEEPER_LIBS) -lpthread)
+
+# The worker takes of the edges only its end of the handover: no parser runs beside packets.
+$(BUILD)/nbld-worker: $(WORKER) $(BUILD)/user/edge/handover.o $(STACK) $(MODULES) $(ADOPT) $(CORE)
+	$(call link,$(WORKER_LIBS))
+
+$(BUILD)/nblctl: $(CLI) $(addprefix $(BUILD)/user/edge/,control.o control_client.o text.o verbs.o)
+	$(call link,$(CLI_LIBS))
+
+# ---- tests ----
+
+test-programs: $(PROGRAMS) $(UNIT) $(BPFTEST) $(BENCH)
+
+$(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(MEMPORT) $(CORE)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Wno-unused-parameter -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) \
+		-lcheck -lsubunit -lm -lrt -ljansson -lconfuse -lpthread
+
+$(BUILD)/tests/%: tests/bpf/%.c $(PORT) $(CORE) | $(BPF)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Wno-unused-parameter -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) \
+		-lcheck -lsubunit -lm -lrt -lxdp -lbpf -lmnl -lpthread
+
+$(BUILD)/tests/nbl-gen: tests/bench/gen.c $(BUILD)/tests/bpf/gen.skel.h
+$(BUILD)/tests/nbl-sink: tests/bench/sink.c $(BUILD)/tests/bpf/sink.skel.h
+$(BUILD)/tests/nbl-bare: tests/bench/bare_loop.c $(BUILD)/tests/bpf/bare.skel.h
+$(BUILD)/tests/nfq-accept: tests/bench/nfq_accept.c
+$(BENCH):
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -isystem $(BUILD)/tests/bpf -Itests/bench -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $(filter %.c,$^) \
+		-lxdp -lbpf -lnetfilter_queue -lnfnetlink -lmnl -lpthread
+
+check: $(PROGRAMS) $(UNIT)	## unit and layer tests: no privileges needed
+	$(Q)tests/run check
+
+demo:				## as root: build, pass real traffic through both layouts, clean up
+	$(Q)tests/lib/packages.sh $(PACKAGES) $(TEST_PACKAGES)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) tests/demo.sh
+
+test:				## as root: all tests, quick enough for every change
+	$(Q)tests/lib/packages.sh $(PACKAGES) $(TEST_PACKAGES)
+	$(Q)$(MAKE) --no-print-directory test-programs
+	$(Q)BUILD=$(BUILD) tests/run all
+
+bench:				## as root: capacity, loss and latency beside a bare AF_XDP loop
+	$(Q)tests/lib/packages.sh $(PACKAGES) $(TEST_PACKAGES)
+	$(Q)$(MAKE) --no-print-directory test-programs
+	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
+
+lint:				## static analysis of everything
+	$(Q)tests/lib/lint.sh
+
+# ---- installing ----
+
+install: all			## install programs, headers, unit, manual
+	install -D -m 755 $(BUILD)/nbld $(DESTDIR)$(PREFIX)/sbin/nbld
+	install -D -m 755 $(BUILD)/nblctl $(DESTDIR)$(PREFIX)/sbin/nblctl
+	install -D -m 755 $(BUILD)/nbld-worker $(DESTDIR)$(LIBEXECDIR)/nbld-worker
+	install -D -m 644 packaging/nbld.service $(DESTDIR)$(UNITDIR)/nbld.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/nbld/nbld.conf || install -D -m 644 packaging/nbld.conf $(DESTDIR)$(SYSCONFDIR)/nbld/nbld.conf
+	for h in include/nbl/*.h; do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/$$h || exit 1; done
+	for p in man/*.[578]; do install -D -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/} || exit 1; done
+
+uninstall:			## remove what install put there; the configuration stays
+	rm -f $(DESTDIR)$(PREFIX)/sbin/nbld $(DESTDIR)$(PREFIX)/sbin/nblctl $(DESTDIR)$(UNITDIR)/nbld.service
+	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/include/nbl
+	for p in man/*.[578]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/}; done
+
+clean:				## remove what was built
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -24,6 +24,7 @@
 struct handover_queue {
 	struct nbl_ring_sizes sizes;
 	uint32_t max_length;	/* longest packet it may send */
+	uint32_t most_posted;	/* frames out for receive at most; 0 = no limit */
 	uint16_t index;		/* the interface's queue number */
 	uint16_t number;	/* among all queues of the adapter */
 	uint16_t lane;

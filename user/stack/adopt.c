@@ -142,11 +142,14 @@ static void arm_sent(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t 
 static void list_frames(struct nbl_lane *lane, struct nbl_lane_queue *lq, const struct burst *b)
 {
 	lq->n_free = 0;
+	lq->n_posted = 0;
 	for (uint32_t f = lq->first_frame + lq->n_frames; f-- > lq->first_frame;) {
 		if (state_of(lane, f) == NBL_FRAME_HAND && !runs_again(lane, b, f))
 			set_state(lane, f, NBL_FRAME_FREE);
 		if (state_of(lane, f) == NBL_FRAME_FREE)
 			lq->free[lq->n_free++] = f;
+		else if (state_of(lane, f) == NBL_FRAME_FILL)
+			lq->n_posted++;
 		else if (state_of(lane, f) == NBL_FRAME_TX)
 			arm_sent(lane, lq, f);
 	}

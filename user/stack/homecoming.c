@@ -67,14 +67,26 @@ uint32_t nbl_lane_take_returns(struct nbl_lane *lane)
 	return n_taken;
 }
 
+/*
+ * How many frames to post. Where nothing but the RX ring takes them, more than
+ * fit there would only wear out the cache: the kernel goes through all in turn.
+ */
+static uint32_t fill_wanted(const struct nbl_lane_queue *lq)
+{
+	uint32_t most = lq->q.most_posted ? lq->q.most_posted : UINT32_MAX;
+	uint32_t left = lq->n_posted < most ? most - lq->n_posted : 0;
+
+	return left < lq->n_free ? left : lq->n_free;
+}
+
 uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
-	uint32_t room, n;
+	uint32_t wanted = fill_wanted(lq), room, n;
 
-	if (!lq->n_free)
+	if (!wanted)
 		return 0;
-	room = nbl_producer_room(&lq->q.fill, lq->n_free);
-	n = lq->n_free < room ? lq->n_free : room;
+	room = nbl_producer_room(&lq->q.fill, wanted);
+	n = wanted < room ? wanted : room;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t frame = lq->free[--lq->n_free];
 		uint32_t slot = lq->q.fill.next;
@@ -83,6 +95,7 @@ uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 			continue;
 		*nbl_producer_address(&lq->q.fill, slot) = (uint64_t)frame << lane->frame_shift;
 		lq->q.fill.next = slot + 1;
+		lq->n_posted++;
 	}
 	if (nbl_producer_is_published(&lq->q.fill))
 		return 0;

@@ -43,6 +43,7 @@ static struct nbl_chain take_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 		bytes += desc->len;
 		nbl_chain_append(&chain, nbl);
 	}
+	lq->n_posted -= chain.n_nbls;
 	lane->figures.received += chain.n_nbls;
 	lq->figures->rx_packets += chain.n_nbls;
 	lq->figures->rx_bytes += bytes;
@@ -104,8 +105,10 @@ uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 
 	if (!n)
 		return 0;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		descs[i] = *nbl_queue_rx(&lq->q, lq->q.rx.next + i);
+		nbl_lane_prefetch(lane, descs[i].addr);
+	}
 	nbl_lane_run_burst(lane, lq, descs, n, NBL_FROM(NBL_FRAME_FILL));
 	lq->q.rx.next += n;
 	nbl_consumer_release(&lq->q.rx);

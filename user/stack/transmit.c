@@ -177,6 +177,9 @@ uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	uint32_t n = nbl_consumer_available(&lq->q.completion, UINT32_MAX);
 	struct nbl_chain home = NBL_CHAIN_EMPTY;
 
+	for (uint32_t i = 0; i < n; i++)
+		nbl_lane_prefetch(lane, nbl_consumer_address(&lq->q.completion,
+							     lq->q.completion.next + i));
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t frame = nbl_consumer_address(&lq->q.completion, lq->q.completion.next + i) >>
 				 lane->frame_shift;

@@ -15,12 +15,28 @@
 #define PROGRESS_SIZE	(NBL_MAX_LANES * sizeof(struct nbl_progress))
 #define MAX_FDS		(2 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
 #define HANDOVER_TIMEOUT_MS 5000
+#define HUGE_PAGE	(2u << 20)
 
 /* ---- taking over ---- */
 
+/*
+ * A descriptor for each frame, in huge pages if there are any: one burst touches
+ * as many small pages as it has packets.
+ */
+static struct nbl *alloc_descriptors(uint32_t n_frames)
+{
+	size_t size = (n_frames * sizeof(struct nbl) + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+	struct nbl *nbls = aligned_alloc(HUGE_PAGE, size);
+
+	if (!nbls)
+		return NULL;
+	madvise(nbls, size, MADV_HUGEPAGE);
+	memset(nbls, 0, size);
+	return nbls;
+}
+
 static int map_memory(struct worker *w, int memory_fd, int progress_fd)
 {
-	uint32_t n_frames;
 	void *progress;
 	int r = nbl_memory_adopt(memory_fd, &w->memory);
 
@@ -34,12 +50,8 @@ static int map_memory(struct worker *w, int memory_fd, int progress_fd)
 	if (r < 0)
 		return r;
 	w->progress = progress;
-	n_frames = nbl_memory_n_frames(&w->memory.shape);
-	w->nbls = aligned_alloc(NBL_CACHE_LINE, n_frames * sizeof(*w->nbls));
-	if (!w->nbls)
-		return -ENOMEM;
-	memset(w->nbls, 0, n_frames * sizeof(*w->nbls));
-	return 0;
+	w->nbls = alloc_descriptors(nbl_memory_n_frames(&w->memory.shape));
+	return w->nbls ? 0 : -ENOMEM;
 }
 
 /* Adopts the sockets of one lane (takes those of its queues) and makes the lane. */
@@ -57,7 +69,8 @@ static int make_lane(struct worker *w, const struct handover *h, uint32_t index,
 				continue;
 			queues[n] = (struct nbl_queue){
 				.side = hq->side, .index = hq->index, .number = hq->number,
-				.max_length = hq->max_length, .to_host = hq->to_host,
+				.max_length = hq->max_length, .most_posted = hq->most_posted,
+				.to_host = hq->to_host,
 			};
 			r = nbl_xsk_adopt(sockets[i], &hq->sizes, &queues[n]);
 			sockets[i] = -1;

@@ -13,8 +13,6 @@
 #include "port/why.h"
 
 #define FRAME_SIZE	4096
-#define TICK_US		1000000ull
-#define HUNG_TICKS	3	/* so long bypassed for a hang, the worker is replaced */
 
 uint64_t monotonic_us(void)
 {
@@ -61,69 +59,6 @@ static void list_remove(struct keeper *k, struct adapter *a)
 		at = &(*at)->next;
 	if (*at)
 		*at = a->next;
-}
-
-/* ---- bypass ---- */
-
-void adapter_set_bypass(struct adapter *a, const char *bypass)
-{
-	enum nbl_fallback fallback = a->conf.fail_closed ? NBL_FALLBACK_DROP :
-				     a->conf.layout == LAYOUT_PAIR ? NBL_FALLBACK_WIRE :
-				     NBL_FALLBACK_PASS;
-	int r = programs_set_control(a->programs, bypass ? NBL_MODE_BYPASS : NBL_MODE_RUN, fallback,
-				     a->conf.hang_limit_ms * 1000000ull);
-
-	if (r < 0)
-		log_error("%s: programs not told (%s)", a->conf.name, why_errno(-r));
-	a->bypass = bypass;
-}
-
-/* Once a second: is a worker being passed by because it hangs, and for how long already? */
-static int tick(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct keeper *k = userdata;
-
-	(void)usec;
-	for (struct adapter *a = k->adapters; a; a = a->next) {
-		bool hung = false;
-
-		for (int side = 0; side < NBL_N_SIDES; side++) {
-			struct nbl_path path;
-
-			if (programs_read_path(a->programs, (enum nbl_side)side, &path) < 0)
-				continue;
-			hung |= path.hung > a->ports[side].hung_seen;
-			a->ports[side].hung_seen = path.hung;
-		}
-		if (!a->worker.pid)
-			continue;
-		a->bypass = hung ? "hang" : NULL;
-		a->hung_ticks = hung ? a->hung_ticks + 1 : 0;
-		if (hung)
-			log_warning("%s: worker %d hangs: packets go past it", a->conf.name,
-				    a->worker.pid);
-		if (a->hung_ticks == HUNG_TICKS) {
-			log_error("%s: worker %d hangs for %d s: replacing it", a->conf.name,
-				  a->worker.pid, HUNG_TICKS);
-			kill(a->worker.pid, SIGKILL);
-			a->hung_ticks = 0;
-		}
-	}
-	if (!k->adapters)
-		return 0;
-	sd_event_source_set_time_relative(source, TICK_US);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-static int start_ticking(struct keeper *k)
-{
-	static sd_event_source *source;
-
-	if (!source)
-		return sd_event_add_time_relative(k->event, &source, CLOCK_MONOTONIC, TICK_US,
-						  TICK_US / 10, tick, k);
-	sd_event_source_set_time_relative(source, TICK_US);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 /* ---- attach ---- */
@@ -325,7 +260,7 @@ bool adapter_attach(struct keeper *keeper, const struct adapter_conf *conf,
 	}
 	adapter_set_bypass(a, NULL);
 	follow_links(a);
-	start_ticking(keeper);
+	bypass_watch(keeper);
 	log_info("%s: attached, %s and %s, %u lane%s, worker %d", a->conf.name,
 		 a->ports[NBL_LOWER].dev.name, a->ports[NBL_UPPER].dev.name, a->n_lanes,
 		 a->n_lanes == 1 ? "" : "s", a->worker.pid);

@@ -4,6 +4,7 @@
  *
  *   adapter.c   attach and detach, in order and back
  *   worker_link.c   its worker: start, replace, ask
+ *   bypass.c    packets past the worker; hung workers
  *   figures.c   snapshots
  *   state.c     what must be undone if the keeper dies
  */
@@ -54,10 +55,13 @@ void worker_end(struct adapter *a);
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal);
 
-/* ---- adapter.c ---- */
+/* ---- bypass.c ---- */
 
 /* Tells the programs what to do with packets: RUN if 'bypass' is NULL. */
 void adapter_set_bypass(struct adapter *a, const char *bypass);
+
+/* Looks for hung workers once a second from now on, and replaces them; more calls change nothing. */
+void bypass_watch(struct keeper *k);
 
 /* ---- state.c ---- */
 

@@ -241,8 +241,12 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 		return false;
 	}
 	if (ret->result < 0) {
-		snprintf(sentence, sizeof(sentence), "%s: %s", a->conf.name,
-			 ret->text[0] ? ret->text : strerrorname_np(-ret->result));
+		if (strstr(ret->text, "Try: "))
+			snprintf(sentence, sizeof(sentence), "%s: %s", a->conf.name, ret->text);
+		else
+			snprintf(sentence, sizeof(sentence), "%s: %s (%s). Try: nblctl help module",
+				 a->conf.name, ret->text[0] ? ret->text : "the worker refused",
+				 strerrorname_np(-ret->result));
 		refuse(refusal, ret->result, sentence);
 		return false;
 	}

@@ -216,6 +216,7 @@ static void run_again(struct nbl_lane *lane, const struct burst *b)
 
 	lane->figures.received -= b->n_again;
 	b->from->figures->rx_packets -= b->n_again;
+	b->from->n_posted += b->n_again;
 	nbl_lane_set_time(lane);
 	nbl_lane_run_burst(lane, b->from, b->again, b->n_again, NBL_FROM(NBL_FRAME_HAND));
 	nbl_consumer_release(&b->from->q.rx);

@@ -148,6 +148,9 @@ static void compare_counts(struct auditor *a)
 				 lane->queues[i].n_frames, counts);
 		for (int s = 0; s < NBL_N_FRAME_STATES; s++)
 			states[s] += counts[s];
+		if (counts[NBL_FRAME_FILL] != lane->queues[i].n_posted)
+			differ(a, "frames posted and those counted as posted",
+			       counts[NBL_FRAME_FILL], lane->queues[i].n_posted);
 		n_free += lane->queues[i].n_free;
 		a->audit->frames += lane->queues[i].n_frames;
 	}

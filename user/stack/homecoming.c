@@ -34,7 +34,7 @@ void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t
 		if (n->outcome == NBL_OUTCOME_RETURNED)
 			n->holder = place;
 		/* Nobody else can claim it any more, so no atomic subtraction is needed. */
-		if (NBL_LIKELY(nbl_claim_is_sole(n) && n->kind == NBL_KIND_RECEIVE)) {
+		if (NBL_LIKELY(nbl_claim_is_sole(n))) {
 			come_home(lane, n);
 			continue;
 		}

@@ -182,6 +182,12 @@ int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit);
 
 /* ---- small, shared by the parts ---- */
 
+static inline struct nbl_lane_queue *nbl_lane_home_queue(const struct nbl *n)
+{
+	return (struct nbl_lane_queue *)(void *)((uint8_t *)n->home -
+						 offsetof(struct nbl_lane_queue, home));
+}
+
 /* Moves 'frame' in ledger and figures. False, with its packet counted as quarantined, if it may not. */
 static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t from,
 				 enum nbl_frame_state to, uint32_t slot)
@@ -197,6 +203,8 @@ static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t
 	lane->figures.violations++;
 	if (was < NBL_N_FRAME_STATES)
 		lane->figures.frames[was]--;
+	if (was == NBL_FRAME_FILL)
+		nbl_lane_home_queue(&lane->nbls[frame])->n_posted--;
 	lane->figures.frames[NBL_FRAME_QUARANTINE]++;
 	if (was == NBL_FRAME_HAND || was == NBL_FRAME_HELD || was == NBL_FRAME_TX) {
 		lane->figures.outcomes[NBL_OUTCOME_QUARANTINED]++;
@@ -214,12 +222,6 @@ static inline void nbl_lane_prefetch(const struct nbl_lane *lane, uint64_t addre
 	/* Prefetching never faults, so an address that lies does no harm yet. */
 	__builtin_prefetch(&lane->nbls[frame], 1);
 	__builtin_prefetch(&lane->nbls[frame].nb, 1);
-}
-
-static inline struct nbl_lane_queue *nbl_lane_home_queue(const struct nbl *n)
-{
-	return (struct nbl_lane_queue *)(void *)((uint8_t *)n->home -
-						 offsetof(struct nbl_lane_queue, home));
 }
 
 static inline enum nbl_side nbl_lane_queue_side(const struct nbl_lane_queue *lq)

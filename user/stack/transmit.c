@@ -70,7 +70,8 @@ static enum nbl_outcome check(const struct nbl *n, const struct nbl_lane_queue *
 	const struct nbl_nb *nb = &n->nb;
 
 	/* One NB, all of it in its receive frame. */
-	if (n->first_nb != nb || nb->next || nb->current_segment != &n->segment || nb->data_length > nbl_nb_segment_room(nb))
+	if (n->first_nb != nb || nb->next || nb->current_segment != &n->segment ||
+	    nb->data_length > nbl_nb_segment_room(nb))
 		return NBL_OUTCOME_TX_INVALID;
 	if (nb->data_length < SHORTEST_PACKET || nb->data_length > lq->q.max_length)
 		return NBL_OUTCOME_TX_INVALID;

@@ -44,6 +44,7 @@ NBL_API NBL_MUST_CHECK int nbl_pool_new(const struct nbl_pool_params *params, st
  */
 NBL_API int nbl_pool_free(struct nbl_pool *pool);
 
+/* How full the pool is (fills). Any thread; a snapshot only at rest. */
 NBL_API void nbl_pool_get_counts(const struct nbl_pool *pool, struct nbl_pool_counts *ret_counts);
 
 /*

@@ -23,6 +23,7 @@ struct conf_file {
 NBL_MUST_CHECK int conf_file_open(const char *path, const char *mark, struct conf_file *ret,
 				  char *error, size_t error_size);
 
+/* Closes and frees what conf_file_open() filled in. */
 void conf_file_close(struct conf_file *file);
 
 #endif

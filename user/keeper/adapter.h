@@ -41,6 +41,7 @@ bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const
 			const char *after, struct refusal *refusal);
 bool adapter_module_remove(struct adapter *a, const char *module, struct refusal *refusal);
 
+/* What it was asked to be, its modules as they are now. Returns borrowed, until the next change. */
 const struct adapter_conf *adapter_get_conf(const struct adapter *a);
 
 /* ---- figures ---- */

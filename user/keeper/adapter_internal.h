@@ -68,6 +68,7 @@ void bypass_watch(struct keeper *k);
 /* Writes down all that a successor would have to undo. Errors are logged. */
 void state_save(const struct keeper *k);
 
+/* Microseconds of the monotonic clock. */
 uint64_t monotonic_us(void);
 
 #endif

@@ -84,6 +84,7 @@ int netdev_delete(uint32_t ifindex);
 /* Sets those IFF_ flags that are 1 in 'mask' to their value in 'flags'. */
 NBL_MUST_CHECK int netdev_set_flags(uint32_t ifindex, uint32_t flags, uint32_t mask);
 
+/* Sets the MTU, in bytes. */
 NBL_MUST_CHECK int netdev_set_mtu(uint32_t ifindex, uint32_t mtu);
 
 /* Silences IPv6 on an interface: no address, no router or listener messages. Best effort. */

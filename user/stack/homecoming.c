@@ -24,7 +24,6 @@ static void come_home(struct nbl_lane *lane, struct nbl *n)
 	lq->free[lq->n_free++] = frame;
 }
 
-/* The end of return and completion paths: ends the owner's claim on each of 'chain' (takes). */
 void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t place)
 {
 	struct nbl *next;

@@ -141,6 +141,7 @@ void nbl_lane_set_time(struct nbl_lane *lane);
 
 /* ---- the parts of a turn: lane thread ---- */
 
+/* Runs one burst from the RX ring of 'lq' through the stack. Returns the number of packets taken. */
 uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq);
 
 /* A frame the kernel names must be one it was given: of this queue, with the packet inside. */
@@ -158,16 +159,43 @@ void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 void nbl_lane_mark_kept(struct nbl_lane *lane, const struct nbl *n);
 void nbl_lane_mark_held(struct nbl_lane *lane);
 
+/*
+ * Sends 'chain' (takes) out of 'side', each packet on the queue across from its
+ * home, in chain order (TX-04). What cannot be sent goes back at once, with the
+ * outcome that says why (TX-12, TX-13).
+ */
 void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_side side);
+
+/* Shows the kernel what was written to the TX rings; sends nothing yet. */
 void nbl_lane_publish_tx(struct nbl_lane *lane);
+
+/* Has the kernel send what is published, in as many calls as that needs. Returns how many entries it took. */
 uint32_t nbl_lane_kick(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+
+/*
+ * Takes all completions of 'lq', and returns how many. Calls no handler: frames no
+ * module wants to see go home, the others wait for nbl_lane_hand_back().
+ */
 uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+
+/* Hands completed packets back through the stack: returns down, completions up. */
 void nbl_lane_hand_back(struct nbl_lane *lane);
 
+/*
+ * Ends the owner's claim on each of 'chain' (takes): the end of return and
+ * completion paths. 'place' (enum nbl_place) is who dropped those that have no
+ * outcome yet.
+ */
 void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t place);
+
+/* Brings home what other threads released, and returns how many. Rule: DV-06. */
 uint32_t nbl_lane_take_returns(struct nbl_lane *lane);
+
+/* Posts free frames of 'lq' for receive, as many as are wanted. Returns how many. */
 uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq);
-void nbl_lane_release_home(struct nbl_home *home, struct nbl *n);	/* any thread */
+
+/* The release() of receive NBLs (takes): home at once on the lane's thread, else by nbl_returns_push(). Any thread. */
+void nbl_lane_release_home(struct nbl_home *home, struct nbl *n);
 
 /* ---- adopt.c, audit.c: lane at rest ---- */
 

@@ -23,7 +23,6 @@ static void blame_last_taken(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 		lane->nbls[frame].outcome = NBL_OUTCOME_TX_DEVICE;
 }
 
-/* Has the kernel send what is published, in as many calls as it needs; returns how many entries it took. */
 uint32_t nbl_lane_kick(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
 	uint32_t waiting = tx_waiting(lq), at_first = waiting;
@@ -116,11 +115,6 @@ static void hand_back(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_si
 		first->handle(first->to, chain, 0, 0);
 }
 
-/*
- * Sends 'chain' (takes) out of 'side', each packet on the queue across from its
- * home, in chain order (TX-04). What cannot be sent goes back at once, its
- * outcome telling why.
- */
 void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_side side)
 {
 	struct nbl_chain refused = NBL_CHAIN_EMPTY;

@@ -347,6 +347,27 @@ START_TEST(all_errors_of_a_file_are_told_at_once)
 }
 END_TEST
 
+/* libconfuse 3.3 alone counts the lines of comments twice. */
+START_TEST(comments_of_every_kind_leave_the_line_numbers_right)
+{
+	must_refuse("# one\n# two\nadapter a {\n\tlayout = bogus # three\n}\n",
+		    "4: layout: \"bogus\" is not host or pair");
+	must_refuse("adapter a {\n// one\n\tlayout = bogus // two\n}\n",
+		    "3: layout: \"bogus\" is not host or pair");
+	must_refuse("adapter a { /* one\n * two\n */\n\tlayout = bogus\n}\n",
+		    "4: layout: \"bogus\" is not host or pair");
+}
+END_TEST
+
+START_TEST(what_looks_like_a_comment_inside_quotes_is_none)
+{
+	must_parse("adapter a {\n\tmodule delay { x = \"a # b\" y = '// c' z = \"/* \\\" # d */\" }\n}\n");
+	ck_assert_str_eq(conf.adapters[0].modules[0].options[0].value, "a # b");
+	ck_assert_str_eq(conf.adapters[0].modules[0].options[1].value, "// c");
+	ck_assert_str_eq(conf.adapters[0].modules[0].options[2].value, "/* \" # d */");
+}
+END_TEST
+
 START_TEST(a_broken_file_does_not_spoil_the_next_reading)
 {
 	static const char *const broken[] = {
@@ -428,6 +449,8 @@ int main(void)
 	tcase_add_test(tests, two_hundred_random_configurations_survive_printing);
 	tcase_add_test(tests, each_error_names_its_line_the_wrong_word_and_the_nearest_right_one);
 	tcase_add_test(tests, all_errors_of_a_file_are_told_at_once);
+	tcase_add_test(tests, comments_of_every_kind_leave_the_line_numbers_right);
+	tcase_add_test(tests, what_looks_like_a_comment_inside_quotes_is_none);
 	tcase_add_test(tests, a_broken_file_does_not_spoil_the_next_reading);
 	tcase_add_test(tests, no_mutation_of_a_file_is_refused_without_a_reason);
 	tcase_add_test(tests, a_file_that_others_may_write_is_refused);

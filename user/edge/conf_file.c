@@ -56,10 +56,61 @@ static ssize_t bytes_read(int fd, const char *mark, struct conf_file *file)
 	return n < 0 ? n : (ssize_t)size;
 }
 
+static void blank(char *from, const char *to)
+{
+	for (; from < to; from++)
+		if (*from != '\n')
+			*from = ' ';
+}
+
+/* The end of the quoted text that begins at 's'; the end of 's' if it has none. */
+static char *quoted_end(char *s)
+{
+	char quote = *s++;
+
+	for (; *s && *s != quote; s++)
+		if (*s == '\\' && s[1])
+			s++;
+	return *s ? s + 1 : s;
+}
+
+/* The end of the comment that begins at 's', or NULL if none does; "//" in a word is none. */
+static char *comment_end(const char *text, char *s)
+{
+	bool begins_word = s == text || strchr(" \t\n{}=,", s[-1]);
+	char *end;
+
+	if (*s == '#' || (s[0] == '/' && s[1] == '/' && begins_word))
+		return s + strcspn(s, "\n");
+	if (s[0] != '/' || s[1] != '*' || !begins_word)
+		return NULL;
+	end = strstr(s + 2, "*/");
+	return end ? end + 2 : NULL;	/* open to the end of the file: the parser's to tell */
+}
+
+/* Comments become blanks: libconfuse 3.3 counts their lines twice, and errors would name wrong ones. */
+static void comments_blank(char *text)
+{
+	for (char *s = text; *s;) {
+		char *end = comment_end(text, s);
+
+		if (end) {
+			blank(s, end);
+			s = end;
+		} else if (*s == '"' || *s == '\'') {
+			s = quoted_end(s);
+		} else {
+			s++;
+		}
+	}
+}
+
 static int text_open(int fd, const char *mark, struct conf_file *file)
 {
 	ssize_t size = bytes_read(fd, mark, file);
 
+	if (size >= 0)
+		comments_blank(file->bytes);
 	if (size >= 0)
 		file->text = fmemopen(file->bytes, (size_t)size, "r");
 	if (file->text)

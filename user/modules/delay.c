@@ -16,7 +16,7 @@
 
 #define DEFAULT_MS	10
 #define LONGEST_MS	1000
-#define DEFAULT_LIMIT	1024
+#define DEFAULT_LIMIT	4096
 
 struct delay {
 	uint64_t delay_ns;
@@ -184,7 +184,7 @@ const struct nbl_module nbl_module_delay = {
 	.size = sizeof(struct nbl_module),
 	.name = "delay",
 	.help = "holds every packet for a time, then lets it go on",
-	.options_help = "ms=1..1000 (10) limit=packets held per lane and direction (1024)",
+	.options_help = "ms=1..1000 (10) limit=packets held per lane and direction (4096)",
 	.flags = NBL_MODULE_HOLDS,
 	.lane_state_size = sizeof(struct delay_lane),
 	.attach = delay_attach,

@@ -1,0 +1,751 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# netlib.sh - what the network tests share; sourced by each, and by the demo.
+#
+# A test makes its topology, then says `claim NAME` for each of its functions that claims something:
+#
+#     topology_host
+#     nbld_start host
+#     claim ping_is_answered
+#
+# A claim runs in a shell of its own: a command that fails, or an expect_ that is not met, ends it
+# and the claim has FAILED; the next one runs. When the script ends, in whatever way, all processes
+# it started are ended, its namespaces removed, and the last line says how many claims
+# passed, failed and were skipped.
+#
+# Namespaces are named nblt-PID-NAME; everything else lies in $work. With ONLY=REGEX in the
+# environment, only claims whose names match are judged.
+set -euEo pipefail
+export LC_ALL=C
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${BUILD:-build}
+case $BUILD in /*) ;; *) BUILD=$top/$BUILD ;; esac
+
+prefix=nblt-$$
+work=			# folder of this run
+namespaces=()
+passed=0 failed=0 skipped=0
+
+# ---- beginning and end ----
+
+# net_begin PROGRAM...: checks what is needed, takes charge of the end. Programs: see need().
+net_begin()
+{
+	[ "$(id -u)" = 0 ] || { echo "needs root: it makes network namespaces. Try: sudo $0" >&2; exit 77; }
+	work=$(mktemp -d "/tmp/$prefix-XXXXXX")
+	chmod 755 "$work"
+	: >"$work/started"
+	: >"$work/nbld.log"
+	: >"$work/nbld.conf"
+	trap on_exit EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	trap 'exit 141' PIPE
+	trap on_error ERR
+	# claims about loss and time are about nbld, not about what else runs on this machine
+	renice -n -15 -p $$ >/dev/null || true
+	need nbld nbld-worker nblctl ip nsenter jq ss "$@"
+}
+
+# test_begin PROGRAM...: net_begin for a script that makes claims.
+test_begin()
+{
+	reporting=1
+	net_begin "$@"
+}
+reporting=
+
+# need PROGRAM...: those of the build by name, others on the path. Skips the script without them.
+need()
+{
+	local program
+
+	for program in "$@"; do
+		[ -x "$BUILD/$program" ] || [ -x "$BUILD/tests/$program" ] || command -v "$program" >/dev/null ||
+			skip "$program is not there"
+	done
+}
+
+# The first reason counts: what ends a shell within ends those around it.
+on_error()
+{
+	local status=$? command=$BASH_COMMAND
+
+	[ -s "$work/why" ] ||
+		echo "line ${BASH_LINENO[0]} of ${BASH_SOURCE[1]##*/}: exit status $status of: $command" |
+			head -n 1 >"$work/why"
+}
+
+on_exit()
+{
+	local status=$?
+
+	trap - EXIT ERR
+	trap '' INT TERM HUP PIPE
+	set +e
+	if [ "$status" = 77 ]; then
+		skipped=$((skipped + 1))
+		echo "skipped all: $(cat "$work/why")"
+	elif [ "$status" != 0 ]; then
+		failed=$((failed + 1))
+		echo "FAILED the script itself: $(cat "$work/why" 2>/dev/null)"
+		show_logs
+	fi
+	teardown
+	if [ "$reporting" ]; then
+		echo "$passed passed, $failed failed, $skipped skipped"
+		exit $((failed > 0))
+	fi
+	exit "$status"
+}
+
+teardown()
+{
+	local pid start ns
+
+	tac "$work/started" | while read -r pid start; do
+		is_running "$pid" "$start" && stop "$pid"
+	done
+	for ns in "${namespaces[@]}"; do
+		ip netns del "$ns" 2>/dev/null
+	done
+	rm -rf "$work"
+}
+
+# ---- claims ----
+
+claim()
+{
+	local name=$1 status
+
+	[[ $name =~ ${ONLY:-} ]] || return 0
+	: >"$work/why"
+	: >"$work/notes"
+	set +e
+	trap - ERR
+	(
+		trap on_error ERR
+		set -e
+		"$@"
+	) >"$work/output" 2>&1
+	status=$?
+	trap on_error ERR
+	set -e
+	case $status in
+	0)
+		passed=$((passed + 1))
+		echo "ok $name"
+		;;
+	77)
+		skipped=$((skipped + 1))
+		echo "skipped $name: $(head -n 1 "$work/why")"
+		;;
+	*)
+		failed=$((failed + 1))
+		echo "FAILED $name: $(head -n 1 "$work/why")"
+		sed 's/^/    | /' "$work/output"
+		show_logs
+		;;
+	esac
+	sed 's/^/    # /' "$work/notes"
+	: >"$work/why"
+}
+
+# What helps to understand a failure.
+show_logs()
+{
+	[ -s "$work/nbld.log" ] || return 0
+	{
+		echo "nbld's log ends:"
+		tail -n 12 "$work/nbld.log" | sed 's/^/  /'
+		echo "nblctl drops:"
+		ctl drops 2>&1 | sed 's/^/  /' || true
+	} | sed 's/^/    | /'
+}
+
+# note TEXT...: a figure worth reading, shown under the claim.
+note()
+{
+	echo "$*" >>"$work/notes"
+}
+
+fail()
+{
+	[ -s "$work/why" ] || echo "$*" | tr '\n' ' ' >"$work/why"
+	exit 1
+}
+
+skip()
+{
+	echo "$*" >"$work/why"
+	exit 77
+}
+
+# expect_equal WHAT EXPECTED FOUND
+expect_equal()
+{
+	[ "$2" = "$3" ] || fail "$1: expected $2, found $3"
+}
+
+# expect_between WHAT LEAST MOST FOUND: numbers, also with a point
+expect_between()
+{
+	awk -v least="$2" -v most="$3" -v found="$4" \
+		'BEGIN { exit !(found ~ /^-?[0-9]/ && found + 0 >= least + 0 && found + 0 <= most + 0) }' ||
+		fail "$1: expected $2 to $3, found ${4:-nothing}"
+}
+
+# expect_at_least WHAT LEAST FOUND
+expect_at_least()
+{
+	expect_between "$1" "$2" 1e18 "$3"
+}
+
+# expect_match WHAT REGEX TEXT
+expect_match()
+{
+	[[ $3 =~ $2 ]] || fail "$1: expected something like \"$2\", found \"$3\""
+}
+
+# expect_same WHAT FILE FILE2: byte for byte
+expect_same()
+{
+	diff -u "$2" "$3" >"$work/diff" && return 0
+	cat "$work/diff"
+	fail "$1: not as it was: $(tail -n +4 "$work/diff" | grep -m 1 '^[-+]')"
+}
+
+# expect_status STATUS COMMAND...: what it printed is in $work/out and $work/err
+expect_status()
+{
+	local expected=$1 status=0
+
+	shift
+	"$@" >"$work/out" 2>"$work/err" || status=$?
+	[ "$status" = "$expected" ] ||
+		fail "$*: expected exit status $expected, found $status, saying: $(cat "$work/out" "$work/err")"
+}
+
+# expect_refusal STATUS REGEX COMMAND...: one sentence on standard error, saying what to do instead
+expect_refusal()
+{
+	local status=$1 regex=$2
+
+	shift 2
+	expect_status "$status" "$@"
+	expect_equal "lines of the refusal of: $*" 1 "$(grep -c . "$work/err")"
+	expect_match "refusal of: $*" "$regex" "$(cat "$work/err")"
+	expect_match "refusal of: $*" "(Try|Usage): " "$(cat "$work/err")"
+}
+
+# ---- time ----
+
+now_us()
+{
+	echo "${EPOCHREALTIME/./}"
+}
+
+# wait_until WHAT SECONDS COMMAND...: until it succeeds
+wait_until()
+{
+	local what=$1 seconds=$2 end
+
+	shift 2
+	end=$(($(now_us) + seconds * 1000000))
+	until "$@" >/dev/null 2>&1; do
+		[ "$(now_us)" -lt "$end" ] || fail "$what: not within $seconds seconds"
+		sleep 0.01
+	done
+}
+
+# ---- processes ----
+
+# When process PID began, in ticks; nothing if it has ended.
+start_of()
+{
+	local stat
+
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	stat=${stat##*) }
+	[ "${stat%% *}" = Z ] || cut -d ' ' -f 20 <<<"$stat"
+}
+
+# is_running PID [START]: and is the one that began then
+is_running()
+{
+	local start
+
+	start=$(start_of "$1")
+	[ "$start" ] && [ "${2:-$start}" = "$start" ]
+}
+
+has_ended()
+{
+	! is_running "$1"
+}
+
+# adopt PID...: so that they end with this script, too
+adopt()
+{
+	local pid
+
+	for pid in "$@"; do
+		echo "$pid $(start_of "$pid")" >>"$work/started"
+	done
+}
+
+# in_ns NS COMMAND...: nsenter, as `ip netns exec` would hide the BPF file system
+in_ns()
+{
+	local ns=$1
+
+	shift
+	nsenter --net="/run/netns/$prefix-$ns" "$@"
+}
+
+# spawn NS LOG COMMAND...: in the background; its process id is in $spawned
+spawn()
+{
+	local ns=$1 log=$2
+
+	shift 2
+	nsenter --net="/run/netns/$prefix-$ns" "$@" >>"$log" 2>&1 </dev/null &
+	spawned=$!
+	adopt "$spawned"
+}
+
+# stop PID [SIGNAL]: it and its children, by force after 5 seconds
+stop()
+{
+	local pid=$1 children end
+
+	children=$(pgrep -P "$pid" || true)
+	kill -"${2:-TERM}" "$pid" 2>/dev/null || return 0
+	kill -CONT "$pid" 2>/dev/null || true
+	end=$(($(now_us) + 5000000))
+	for pid in "$pid" $children; do
+		while is_running "$pid"; do
+			if [ "$(now_us)" -ge "$end" ]; then
+				kill -KILL "$pid" 2>/dev/null || true
+			fi
+			sleep 0.01
+		done
+	done
+}
+
+# ---- namespaces and links ----
+
+# ns_add NAME [ipv6]: without IPv6 unless asked, as its own chatter would be counted
+ns_add()
+{
+	local off=1
+
+	[ "${2:-}" != ipv6 ] || off=0
+	ip netns add "$prefix-$1"
+	namespaces+=("$prefix-$1")
+	in_ns "$1" sysctl -qw "net.ipv6.conf.all.disable_ipv6=$off" "net.ipv6.conf.default.disable_ipv6=$off"
+	in_ns "$1" sysctl -qw net.ipv6.conf.default.accept_dad=0	# no addresses that are tentative yet
+	in_ns "$1" ip link set lo up
+}
+
+# veth NS IF NS2 IF2 [QUEUES [QUEUES2]]: up at both ends
+veth()
+{
+	local n=${5:-1} n2=${6:-${5:-1}}
+
+	ip link add "$2" netns "$prefix-$1" numtxqueues "$n" numrxqueues "$n2" type veth \
+		peer name "$4" netns "$prefix-$3" numtxqueues "$n2" numrxqueues "$n"
+	in_ns "$1" ip link set "$2" up
+	in_ns "$3" ip link set "$4" up
+}
+
+# as_wire NS IF: finished checksums and MTU-sized frames, as they come from a cable
+as_wire()
+{
+	in_ns "$1" ethtool -K "$2" tx off tso off gso off >/dev/null
+}
+
+# address NS IF ADDRESS...
+address()
+{
+	local ns=$1 interface=$2 a
+
+	shift 2
+	for a in "$@"; do
+		case $a in
+		*:*) in_ns "$ns" ip address add "$a" dev "$interface" nodad ;;
+		*) in_ns "$ns" ip address add "$a" dev "$interface" ;;
+		esac
+	done
+}
+
+# topology_host:
+#
+#      peer                              host
+#     +------------------+              +------------------+
+#     |              p0 -+--------------+- v0      nbld    |
+#     |  10.99.0.1/24    |     veth     |  10.99.0.2/24    |
+#     |  fd99::1/64      |              |  fd99::2/64      |
+#     +------------------+              +------------------+
+#
+# v0 has GRO on, as a NIC would.
+topology_host()
+{
+	ns_add peer ipv6
+	ns_add host ipv6
+	veth peer p0 host v0
+	as_wire peer p0
+	in_ns host ethtool -K v0 gro on >/dev/null
+	address peer p0 10.99.0.1/24 fd99::1/64
+	address host v0 10.99.0.2/24 fd99::2/64
+}
+
+# topology_pair QUEUES [ipv6]:
+#
+#      src                       dut                       dst
+#     +--------------+          +-----------+          +--------------+
+#     |          s0 -+----------+- v1   v2 -+----------+- d0          |
+#     | 10.98.0.1/24 |   veth   |   nbld    |   veth   | 10.98.0.2/24 |
+#     |              |          +-----------+          |              |     with ipv6 also
+#     +--------------+                                 +--------------+     fd98::1/64, fd98::2/64
+topology_pair()
+{
+	ns_add src "${2:-}"
+	ns_add dst "${2:-}"
+	ns_add dut
+	veth src s0 dut v1 "$1"
+	veth dut v2 dst d0 "$1"
+	as_wire src s0
+	as_wire dst d0
+	address src s0 10.98.0.1/24 ${2:+fd98::1/64}
+	address dst d0 10.98.0.2/24 ${2:+fd98::2/64}
+}
+
+# baseline NS IF...: all that an attach may not leave changed
+baseline()
+{
+	local ns=$1 interface
+
+	shift
+	echo "links:"
+	in_ns "$ns" ip -o link show | awk -F ': ' '{ print $2 }' | sort
+	for interface in "$@"; do
+		echo "$interface:"
+		in_ns "$ns" ip -d link show dev "$interface"
+		in_ns "$ns" ip address show dev "$interface"
+		in_ns "$ns" ethtool -k "$interface"
+		in_ns "$ns" ethtool -l "$interface" 2>&1
+		in_ns "$ns" tc qdisc show dev "$interface"
+		in_ns "$ns" tc filter show dev "$interface" ingress
+		in_ns "$ns" tc filter show dev "$interface" egress
+	done
+}
+
+# xdp_of NS IF: mode and id of the XDP program attached, as "1 12"; "none"
+xdp_of()
+{
+	in_ns "$1" ip -j link show dev "$2" | jq -r '.[0].xdp | if . then "\(.mode) \(.prog.id)" else "none" end'
+}
+
+# ---- nbld ----
+
+# nbld_start NS: until it answers; its socket is $work/nbld.sock. One that a failed claim left is ended.
+nbld_start()
+{
+	[ ! -e "$work/nbld.pid" ] || ! is_running "$(nbld_pid)" || stop "$(nbld_pid)"
+	spawn "$1" "$work/nbld.log" "$BUILD/nbld" -c "$work/nbld.conf" -S "$work/nbld.sock"
+	disown "$spawned"	# else the shell has something to say when it is killed
+	echo "$spawned" >"$work/nbld.pid"
+	wait_until "nbld answers" 10 nbld_answers
+}
+
+# The process id of the nbld started last.
+nbld_pid()
+{
+	cat "$work/nbld.pid"
+}
+
+nbld_answers()
+{
+	is_running "$(nbld_pid)" || fail "nbld ended: $(tail -n 1 "$work/nbld.log")"
+	ctl -j show
+}
+
+# nbld_kill: as by the OOM killer; its workers will end with this script
+nbld_kill()
+{
+	local pid
+
+	pid=$(nbld_pid)
+	# shellcheck disable=SC2046  # a list of process ids
+	adopt $(pgrep -P "$pid" || true)
+	kill -KILL "$pid"
+	wait_until "nbld's end" 5 has_ended "$pid"
+}
+
+ctl()
+{
+	"$BUILD/nblctl" -S "$work/nbld.sock" "$@"
+}
+
+# show NAME FILTER: what jq finds in an adapter's show
+show()
+{
+	ctl -j show "$1" | jq -r ".adapters[0] | $2"
+}
+
+# is_true NAME CONDITION: of an adapter's show
+is_true()
+{
+	ctl -j show "$1" | jq -e ".adapters[0] | $2"
+}
+
+worker_of()
+{
+	show "$1" .worker.pid
+}
+
+# For jq: whether an adapter's reading adds up.
+balanced='(.received == (.outcomes | .to_wire + .to_host + .consumed + .dropped + .offloaded) + .in_flight)
+	and (.frames | .imbalance == 0 and .total ==
+	     .free + .fill + .rx + .held + .tx + .completion + .kernel + .quarantine)'
+
+# audit_clean NAME: the oracle. Every frame is where the ledger says, every packet has one outcome.
+audit_clean()
+{
+	local audit reading drops
+
+	audit=$(ctl -j audit "$1")
+	jq -e '.adapters[0] | .frames > 0 and .mismatches == 0 and .violations == 0 and .quarantined == 0' \
+		<<<"$audit" || fail "audit of $1: $(jq -c '.adapters[0]' <<<"$audit")"
+	reading=$(ctl -j show "$1")
+	jq -e ".adapters[0] | $balanced" <<<"$reading" ||
+		fail "figures of $1 do not add up: $(jq -c '.adapters[0] | { received, in_flight, outcomes, frames }' <<<"$reading")"
+	drops=$(ctl -j drops "$1")
+	jq -e '.adapters[0] | ([.drops[].packets] | add // 0) == .outcomes.dropped' <<<"$drops" ||
+		fail "drops of $1 do not add up: $(jq -c '.adapters[0]' <<<"$drops")"
+}
+
+# readings_start NAME: reads its figures every 20 ms until readings_end
+readings_start()
+{
+	: >"$work/readings"
+	(
+		trap - ERR
+		set +e
+		until [ -e "$work/readings.stop" ]; do
+			ctl -j show "$1" >>"$work/readings"
+			sleep 0.02
+		done
+	) &
+	readings=$!
+	adopt "$readings"
+}
+
+# readings_end: each of them adds up
+readings_end()
+{
+	local bad n
+
+	touch "$work/readings.stop"
+	wait "$readings"
+	rm "$work/readings.stop"
+	n=$(jq -s length "$work/readings")
+	expect_at_least "readings" 10 "$n"
+	bad=$(jq -c ".adapters[0] | select($balanced | not) | { received, in_flight, outcomes, frames }" "$work/readings")
+	[ -z "$bad" ] || fail "$(wc -l <<<"$bad") of $n readings do not add up, the first: $(head -n 1 <<<"$bad")"
+	note "$n readings under load, all add up"
+}
+
+# ---- traffic ----
+
+# listening NS PORT
+listening()
+{
+	[ "$(in_ns "$1" ss -Htln "sport = :$2")" ]
+}
+
+# iperf3_serve NS
+iperf3_serve()
+{
+	spawn "$1" "$work/iperf3.log" iperf3 -s
+	wait_until "iperf3 listens" 5 listening "$1" 5201
+}
+
+# iperf3_run NS ADDRESS OPTION...: its report is in $work/iperf3.json
+iperf3_run()
+{
+	local ns=$1 address=$2
+
+	shift 2
+	in_ns "$ns" timeout 30 iperf3 -J -c "$address" "$@" >"$work/iperf3.json" ||
+		fail "iperf3 from $ns to $address: $(jq -r '.error // "timed out"' "$work/iperf3.json")"
+}
+
+# send_file NS NS2 ADDRESS-OF-NS2 MEBIBYTES: over TCP; it must arrive unchanged
+send_file()
+{
+	local from=$1 to=$2 address=$3 pid
+
+	head -c "${4}M" /dev/urandom >"$work/sent"
+	spawn "$to" "$work/socat.log" socat -u TCP6-LISTEN:5999,ipv6only=0,reuseaddr "CREATE:$work/arrived"
+	pid=$spawned
+	wait_until "socat listens" 5 listening "$to" 5999
+	in_ns "$from" timeout 60 socat -u "FILE:$work/sent" "TCP:$address:5999" || fail "sending a file from $from to $address"
+	wait "$pid" || fail "receiving a file in $to: $(tail -n 1 "$work/socat.log")"
+	expect_equal "SHA-256 of the file that arrived in $to" \
+		"$(sha256sum <"$work/sent")" "$(sha256sum <"$work/arrived")"
+	rm "$work/sent" "$work/arrived"
+}
+
+# has_vlan_links: whether this kernel can make links of type vlan
+has_vlan_links()
+{
+	in_ns "$1" ip link add link lo name vlan-probe type vlan id 1 2>/dev/null &&
+		in_ns "$1" ip link del vlan-probe
+}
+
+# tagged_pass NS IF NS2 IF2: 20 frames of 64 bytes with a tag of VLAN 7 arrive, each with its tag
+tagged_pass()
+{
+	local from=$1 from_if=$2 to=$3 to_if=$4 i frame
+
+	# to all, from 02:00:00:00:00:07; tag; ethertype for experiments; 46 bytes
+	frame='\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x07\x81\0\0\x07\x88\xb5'
+	frame+=$(printf '%046d' 0)
+	in_ns "$to" tcpdump -i "$to_if" -Z root -nn -e -l -Q in "ether src 02:00:00:00:00:07" \
+		>"$work/tagged" 2>"$work/tcpdump.log" &
+	capture=$!
+	adopt "$capture"
+	wait_until "tcpdump listens" 5 grep -q "listening on" "$work/tcpdump.log"
+	for ((i = 0; i < 20; i++)); do
+		# shellcheck disable=SC2059  # the format is the frame
+		printf "$frame" | in_ns "$from" socat -u - "INTERFACE:$from_if"
+	done
+	wait_until "arrival in $to of 20 tagged frames from $from" 3 tagged_arrived 20
+	kill -TERM "$capture"
+	wait "$capture" || true
+}
+
+tagged_arrived()
+{
+	[ "$(grep -c '802.1Q (0x8100).*vlan 7,.*0x88b5' "$work/tagged")" = "$1" ]
+}
+
+# flow_start NS IF NS2 IF2 OPTION...: numbered frames from IF to IF2, until they are all sent or flow_end
+flow_start()
+{
+	local from=$1 from_if=$2 to=$3 to_if=$4
+
+	shift 4
+	rm -f "$work/sink.ready" "$work/gen.json" "$work/sink.json" "$work/gen.log"
+	nsenter --net="/run/netns/$prefix-$to" "$BUILD/tests/nbl-sink" --if "$to_if" --seconds 60 --idle-ms 400 \
+		--ready-file "$work/sink.ready" >"$work/sink.json" 2>>"$work/gen.log" &
+	sink=$!
+	adopt "$sink"
+	wait_until "the sink is attached" 5 test -e "$work/sink.ready"
+	nsenter --net="/run/netns/$prefix-$from" "$BUILD/tests/nbl-gen" --if "$from_if" --cpu "${gen_cpu:-0}" "$@" \
+		>"$work/gen.json" 2>>"$work/gen.log" &
+	gen=$!
+	adopt "$gen"
+	canary_start
+}
+
+# canary_start: a process that wants to run every 2 ms on the other processor. How late it was at most,
+# says canary_end, as $late in microseconds: what nbld cannot have done in time then, is not its fault.
+canary_start()
+{
+	# shellcheck disable=SC2016  # Perl's variables
+	taskset -c 1 perl -MTime::HiRes=time,sleep -e '
+		my ($late, $on) = (0, 1);
+		$SIG{TERM} = sub { $on = 0 };
+		for (my $last = time; $on; ) {
+			sleep 0.002;
+			my $now = time;
+			$late = $now - $last - 0.002 if $on && $now - $last - 0.002 > $late;
+			$last = $now;
+		}
+		printf "%d\n", $late * 1e6;' >"$work/canary" 2>/dev/null &
+	canary=$!
+	adopt "$canary"
+}
+
+canary_end()
+{
+	kill -TERM "$canary" 2>/dev/null || true
+	wait "$canary" || true
+	late=$(cat "$work/canary")
+	late=${late:-0}		# it was ended before it began
+}
+
+# flow_stop: stops sending now; flow_end says what came
+flow_stop()
+{
+	kill -TERM "$gen"
+}
+
+# flow_end: waits until all frames were sent and none comes any more; result in $work/flow
+flow_end()
+{
+	local end
+
+	wait "$gen" || fail "the generator: $(cat "$work/gen.log")"
+	canary_end
+	end=$(($(now_us) + 2000000))
+	while is_running "$sink"; do	# it ends by itself, unless no frame ever came
+		[ "$(now_us)" -lt "$end" ] || kill -TERM "$sink"
+		sleep 0.02
+	done
+	wait "$sink" || fail "the sink: $(cat "$work/gen.log")"
+	jq -c -s --argjson late "$late" '.[0] as $gen | .[1] + {
+		sent: ($gen.sent - $gen.gen_dropped), late_us: ([$gen.late_max_us, $late] | max),
+		lost: ($gen.sent - $gen.gen_dropped - .[1].distinct) }' \
+		"$work/gen.json" "$work/sink.json" >"$work/flow"
+	cat "$work/flow"
+}
+
+# flow NS IF NS2 IF2 OPTION...: both, one after the other, on a calm machine
+flow()
+{
+	on_a_calm_machine 20 one_flow "$@"
+}
+
+one_flow()
+{
+	flow_start "$@"
+	flow_end
+}
+
+# on_a_calm_machine MS COMMAND...: COMMAND, which ends a flow, until what came of it can be judged: it
+# was lossless, or nobody was held up for longer than that by what else runs here. A generator that was
+# held up makes up for it in a burst, and a worker that does not run empties no ring; neither is what
+# was asked for. After five times there is nothing to judge.
+on_a_calm_machine()
+{
+	local most=$1 i
+
+	shift
+	for ((i = 0; i < 5; i++)); do
+		"$@"
+		[ "$(flow_figure ".late_us / 1000 < $most or (.lost == 0 and .reordered == 0)")" != true ] || return 0
+		note "not counted: processes were held up for $(flow_figure '.late_us / 1000 | floor') ms, $(flow_figure .lost) frames lost"
+	done
+	skip "this machine is too busy for that rate"
+}
+
+# flow_figure FILTER
+flow_figure()
+{
+	jq -r "$1" "$work/flow"
+}
+
+# expect_flow_whole SENT: so many were sent, none was lost, duplicated or reordered
+expect_flow_whole()
+{
+	expect_equal "frames sent" "$1" "$(flow_figure .sent)"
+	expect_equal "frames lost of $1" 0 "$(flow_figure .lost)"
+	expect_equal "frames duplicated of $1" 0 "$(flow_figure .duplicates)"
+	expect_equal "frames reordered of $1" 0 "$(flow_figure .reordered)"
+}

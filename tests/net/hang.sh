@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# hang.sh - while a worker makes no progress, packets take another way; when it goes on, so does filtering.
+#
+#      src              dut               dst            peer             host
+#     +------+         +-----------+     +------+       +------+         +------+
+#     |  s0 -+---------+- v1   v2 -+-----+- d0  |  and  |  p0 -+---------+- v0  |
+#     +------+  veth   +-----------+     +------+       +------+  veth   +------+
+#
+# shellcheck source=tests/lib/netlib.sh
+. "$(dirname "$0")/../lib/netlib.sh"
+
+LIMIT_MS=100	# the default
+
+# hung NAME: packets that went another way for want of progress, both directions
+hung()
+{
+	show "$1" '.lower.hung + .upper.hung'
+}
+
+hung_more_than()
+{
+	[ "$(hung "$1")" -gt "$2" ]
+}
+
+# hang_under_load SECONDS: result in $work/flow
+hang_under_load()
+{
+	local pid before
+
+	pid=$(worker_of v1)
+	before=$(hung v1)
+	flow_start src s0 dst d0 --rate 5000 --seconds 30 --size 64
+	sleep 0.3
+	kill -STOP "$pid"
+	wait_until "packets on the other way" 2 hung_more_than v1 "$before"
+	sleep "$1"
+	is_running "$pid" && kill -CONT "$pid"
+	wait_until "filtering" 5 is_true v1 '.state == "running" and .bypass == null'
+	sleep 0.3
+	flow_stop
+	flow_end
+	note "hung for $1 s at 5000 packets/s: $(flow_figure '"\(.sent) sent, \(.lost) lost, \(.duplicates) duplicated, \(.reordered) reordered"')," \
+		"$(($(hung v1) - before)) went past the worker, restarts: $(show v1 .worker.restarts)"
+}
+
+packets_of_a_pair_pass_a_hung_worker_on_the_wire()
+{
+	local before
+
+	before=$(hung v1)
+	on_a_calm_machine 20 hang_under_load 0.5
+	# those that came before the limit wait in the rings and arrive when the worker goes on
+	expect_equal "lost" 0 "$(flow_figure .lost)"
+	expect_equal "duplicated" 0 "$(flow_figure .duplicates)"
+	expect_at_least "packets past the worker" 1500 $(($(hung v1) - before))
+	audit_clean v1
+}
+
+filtering_resumes_after_the_hang()
+{
+	local before
+
+	before=$(show v1 '.lower.bypassed + .lower.hung')
+	flow src s0 dst d0 --rate 20000 --count 10000 --size 64
+	expect_flow_whole 10000
+	expect_equal "packets past the worker" "$before" "$(show v1 '.lower.bypassed + .lower.hung')"
+}
+
+a_host_stays_reachable_while_its_worker_hangs()
+{
+	local pid received
+
+	pid=$(worker_of v0)
+	in_ns peer ping -q -c 5 -i 0.02 -W 1 10.99.0.2	# who is who on this link is known
+	kill -STOP "$pid"
+	# 10 ms apart: those within the limit wait in the rings, and their answers come after the hang
+	in_ns peer ping -q -c 100 -i 0.01 -W 1 10.99.0.2 >"$work/ping" || true
+	received=$(grep -o '[0-9]* received' "$work/ping")
+	note "of 100 pings 10 ms apart, while the worker was stopped: $received"
+	expect_at_least "pings answered" 70 "${received% received}"
+	send_file peer dut 10.99.0.2 4
+	send_file dut peer 10.99.0.1 4
+	is_running "$pid" && kill -CONT "$pid"
+	wait_until "filtering" 5 is_true v0 '.state == "running" and .bypass == null'
+	in_ns peer ping -q -c 20 -i 0.01 -W 1 10.99.0.2
+	audit_clean v0
+}
+
+a_worker_that_is_idle_or_busy_is_never_taken_for_hung()
+{
+	local before
+
+	before=$(hung v1)
+	sleep 0.5
+	flow src s0 dst d0 --rate 50000 --count 50000 --size 64
+	sleep 0.5
+	flow src s0 dst d0 --rate 10 --count 5 --size 64
+	expect_equal "packets past the worker" "$before" "$(hung v1)"
+}
+
+with_fail_closed_a_hung_workers_packets_go_nowhere()
+{
+	local pid
+
+	ctl detach v1
+	ctl attach v1 pair v2 fail closed
+	pid=$(worker_of v1)
+	flow src s0 dst d0 --rate 5000 --count 1000 --size 64
+	expect_flow_whole 1000
+	kill -STOP "$pid"
+	flow_start src s0 dst d0 --rate 5000 --count 5000 --size 64
+	wait "$gen"
+	expect_equal "processes stopped" 1 "$(grep -c 'State:.T' "/proc/$pid/status" || true)"
+	kill -TERM "$sink"
+	flow_end
+	expect_equal "packets that passed" 0 "$(flow_figure .distinct)"
+	is_running "$pid" && kill -CONT "$pid"
+	wait_until "filtering" 5 is_true v1 '.state == "running"'
+	audit_clean v1
+}
+
+test_begin socat ping ethtool nbl-gen nbl-sink
+topology_pair 1
+ns_add peer ipv6
+veth peer p0 dut v0
+as_wire peer p0
+in_ns dut ethtool -K v0 gro on >/dev/null
+address peer p0 10.99.0.1/24
+address dut v0 10.99.0.2/24
+nbld_start dut
+ctl attach v1 pair v2 "hang-limit" "$LIMIT_MS" >/dev/null
+ctl attach v0 host "hang-limit" "$LIMIT_MS" >/dev/null
+
+claim packets_of_a_pair_pass_a_hung_worker_on_the_wire
+claim filtering_resumes_after_the_hang
+claim a_worker_that_is_idle_or_busy_is_never_taken_for_hung
+claim a_host_stays_reachable_while_its_worker_hangs
+claim with_fail_closed_a_hung_workers_packets_go_nowhere

@@ -177,6 +177,7 @@ static int kill_many(struct rig *r, enum nbl_takeover takeover)
 	rig_check(r);
 	ck_assert_uint_eq(rig_wrong(r), 0);
 	ck_assert_uint_eq(nbl_figures_in_flight(&r->lane.figures), 0);
+	ck_assert_uint_eq(rig_lost_frames(r), 0);
 	ck_assert_uint_eq(r->lane.figures.received, rig_delivered(r));
 	printf("%d lives, %llu turns, %llu packets, %llu lost\n", life,
 	       (unsigned long long)r->world->turns, (unsigned long long)rig_delivered(r),
@@ -304,7 +305,7 @@ static size_t control_size(const struct rig *r)
 	return (size_t)(r->memory.frames - r->memory.base);
 }
 
-/* True if anything a successor looks at changed since it was last called. Ring entries show by their index. */
+/* True if anything a successor looks at changed since the last call. Ring entries show by their index. */
 static bool has_changed(struct stepper *s, const struct rig *r)
 {
 	uint32_t words[RIG_MAX_QUEUES * 8];
@@ -392,6 +393,8 @@ static const char *what_is_wrong(struct rig *r, const struct scenario *sc,
 		return "something stays in flight";
 	if (f->frames[NBL_FRAME_QUARANTINE])
 		return "a frame is in quarantine";
+	if (rig_lost_frames(r))
+		return "a frame is neither posted nor free";
 	if (takeover == NBL_TAKEOVER_REPLAY && sc->replay_loses_nothing && lost != sieved)
 		return "replay lost a packet";
 	if (lost > sc->most_lost + sieved)
@@ -530,7 +533,7 @@ START_TEST(death_at_any_instruction_of_an_adoption_is_made_good)
 	rig_make(&dying_heir, &sc->shape);
 	step(&s, &dying, act_turns, sc, kill_the_heir);
 	printf("%s: %llu different deaths\n", sc->name, (unsigned long long)s.n_judged);
-	ck_assert_uint_gt(s.n_judged, 100);
+	ck_assert_uint_gt(s.n_judged, 20);
 	rig_free(&dying_heir);
 	rig_free(&heir);
 	rig_free(&dying);

@@ -344,7 +344,8 @@ START_TEST(an_rx_ring_full_of_garbage_is_emptied_and_the_lane_goes_on)
 		do {
 			address = random.state;
 			/* half of them far away, half in the pool's frames */
-			address = rig_random_below(&random, 2) ? size + address % size : size - 1 - address % 8192;
+			address = rig_random_below(&random, 2) ? size + address % size
+							       : size - 1 - address % 8192;
 		} while (nbl_mem_port_deliver_raw(rig.ports[0], address, random.state & 0xffff) &&
 			 ++garbage);
 		for (int i = 0; i < 8; i++)

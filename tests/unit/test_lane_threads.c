@@ -154,7 +154,8 @@ END_TEST
 
 /* ---- the thread: sleep, rest, stop ---- */
 
-#define SOON_NS 200000000ull	/* far below the second a lane may sleep; far above what two busy cores need */
+/* Far below the second a lane may sleep; far above what two busy cores need. */
+#define SOON_NS 200000000ull
 
 /* Waits until the lane thread sleeps, or what sleeps is counted. */
 static void wait_asleep(void)

@@ -21,7 +21,7 @@ START_TEST(a_move_is_made_if_and_only_if_its_mask_names_the_state)
 
 	for (uint32_t mask = 0; mask < 1u << NBL_N_FRAME_STATES; mask++) {
 		struct nbl_ledger l = new_ledger();
-		struct nbl_ledger_entry e = { .state = (uint8_t)from, .reason = 1, .holder = 7, .slot = 99 };
+		struct nbl_ledger_entry e = { (uint8_t)from, 1, 7, 99 };
 		int was;
 
 		nbl_ledger_set(&l, 3, e);
@@ -49,7 +49,8 @@ START_TEST(a_state_that_does_not_exist_is_never_moved_from)
 		struct nbl_ledger l = new_ledger();
 
 		nbl_ledger_set(&l, 0, (struct nbl_ledger_entry){ .state = (uint8_t)state });
-		ck_assert_int_eq(nbl_ledger_move(&l, 0, UINT32_MAX, NBL_FRAME_FREE, 0), -1 - (int)state);
+		ck_assert_int_eq(nbl_ledger_move(&l, 0, UINT32_MAX, NBL_FRAME_FREE, 0),
+				 -1 - (int)state);
 		ck_assert_uint_eq(nbl_ledger_get(&l, 0).state, NBL_FRAME_QUARANTINE);
 		ck_assert_uint_eq(l.violations, 1);
 	}
@@ -107,8 +108,9 @@ START_TEST(counts_are_of_the_run_asked_for_and_end_with_the_ledger)
 	struct nbl_ledger l = new_ledger();
 	uint32_t counts[NBL_N_FRAME_STATES];
 
+	/* two of these states do not exist */
 	for (uint32_t f = 0; f < N_FRAMES; f++)
-		nbl_ledger_set(&l, f, (struct nbl_ledger_entry){ .state = (uint8_t)f });	/* two do not exist */
+		nbl_ledger_set(&l, f, (struct nbl_ledger_entry){ .state = (uint8_t)f });
 	nbl_ledger_count(&l, 0, N_FRAMES, counts);
 	for (int s = 0; s < NBL_N_FRAME_STATES; s++)
 		ck_assert_uint_eq(counts[s], s == NBL_FRAME_QUARANTINE ? 3 : 1);

@@ -443,9 +443,10 @@ START_TEST(modules_come_and_go_under_load_and_nothing_is_lost_or_reordered)
 		if (i >= 0)
 			ck_assert_int_eq(nbl_stack_remove(&rig.stack, (uint32_t)i), 0);
 		else
-			ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, &option, m == &nbl_module_delay,
-							  rig_random_below(&random, rig.stack.n_modules + 1),
-							  error, sizeof(error)), 0);
+			ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, &option,
+				m == &nbl_module_delay,
+				rig_random_below(&random, rig.stack.n_modules + 1), error,
+				sizeof(error)), 0);
 		fault = rig_fault(&rig, 0);
 		ck_assert_msg(!fault, "change %d: %s", n_changes, fault);
 		nbl_lane_unpark(&rig.lane);

@@ -49,7 +49,8 @@ struct nbl_ledger_entry {
 	uint8_t state;		/* enum nbl_frame_state */
 	uint8_t reason;		/* enum nbl_hold_reason, when HELD */
 	uint16_t holder;	/* module id, when HELD */
-	uint32_t slot;		/* FILL, TX: ring slot. HAND: NBL_HAND_SENT or 0. HELD: monotonic ms when the hold began */
+	/* FILL, TX: ring slot. HAND: NBL_HAND_SENT or 0. HELD: monotonic ms when the hold began */
+	uint32_t slot;
 };
 
 /* In HAND because it came back from being sent, so a successor must not send it again. */

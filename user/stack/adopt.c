@@ -36,7 +36,7 @@ static void set_state(struct nbl_lane *lane, uint32_t frame, enum nbl_frame_stat
 	nbl_ledger_set(&lane->memory->ledger, frame, (struct nbl_ledger_entry){ .state = state });
 }
 
-/* Only slots ahead of the ring's index are not: a frame may be with the kernel for any number of slots. */
+/* Only slots just ahead of the ring's index are not: the kernel may keep a frame for ages. */
 static bool is_published(const struct nbl_producer *p, uint32_t slot)
 {
 	return slot - p->next >= p->ring.size;
@@ -221,7 +221,7 @@ static void run_again(struct nbl_lane *lane, const struct burst *b)
 	nbl_lane_run_burst(lane, b->from, b->again, b->n_again, NBL_FROM(NBL_FRAME_HAND));
 	nbl_consumer_release(&b->from->q.rx);
 	lane->n_burst = 0;
-	nbl_lane_hand_back(lane);	/* figures are published next: what was sent must be in them */
+	nbl_lane_hand_back(lane);	/* what was sent must be in the figures published next */
 	nbl_lane_enter(before);
 }
 

@@ -76,6 +76,20 @@ static void look(struct auditor *a, const struct view *v, uint32_t slot, uint64_
 		mismatch(a, v->name, slot, frame, "the ledger names another slot");
 }
 
+/* At rest nothing is written but not published, or read but not given back. */
+static void look_at_indices(struct auditor *a, const struct nbl_queue *q)
+{
+	if (nbl_ring_load(q->rx.ring.consumer) != q->rx.next)
+		differ(a, "rx entries read and given back", q->rx.next, *q->rx.ring.consumer);
+	if (nbl_ring_load(q->completion.ring.consumer) != q->completion.next)
+		differ(a, "completions read and given back", q->completion.next,
+		       *q->completion.ring.consumer);
+	if (!nbl_producer_is_published(&q->fill))
+		differ(a, "fill entries written and published", q->fill.next, *q->fill.ring.producer);
+	if (!nbl_producer_is_published(&q->tx))
+		differ(a, "tx entries written and published", q->tx.next, *q->tx.ring.producer);
+}
+
 static void look_at_queue(struct auditor *a, const struct nbl_lane_queue *lq)
 {
 	const struct view rx = { "rx ring", lq, NBL_FRAME_FILL, false, false };
@@ -86,6 +100,7 @@ static void look_at_queue(struct auditor *a, const struct nbl_lane_queue *lq)
 	const struct nbl_queue *q = &lq->q;
 	uint32_t end = nbl_ring_load(q->rx.ring.producer);
 
+	look_at_indices(a, q);
 	for (uint32_t s = q->rx.next; s != end; s++)
 		look(a, &rx, s, nbl_queue_rx(q, s)->addr);
 	for (uint32_t s = nbl_ring_load(q->fill.ring.consumer); s != q->fill.next; s++)

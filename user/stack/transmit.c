@@ -136,7 +136,7 @@ void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_s
 	hand_back(lane, refused, side);
 }
 
-/* The NBL of a frame that the kernel says it has sent on 'lq', or NULL if it was given no such frame there. */
+/* The NBL of a frame the kernel says it sent on 'lq', or NULL if it was given no such frame there. */
 static struct nbl *sent_on(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
 			   uint64_t frame)
 {

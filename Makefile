@@ -49,7 +49,7 @@ CLI_LIBS    := -ljansson
 
 PACKAGES := gcc make pkg-config clang llvm bpftool libc6-dev linux-libc-dev libbpf-dev libxdp-dev libconfuse-dev \
 	libjansson-dev libsystemd-dev libcap-ng-dev libseccomp-dev libmnl-dev check
-TEST_PACKAGES := iproute2 ethtool iperf3 iputils-ping iputils-arping jq procps libnetfilter-queue-dev libnfnetlink-dev nftables iptables
+TEST_PACKAGES := iproute2 ethtool iperf3 iputils-ping iputils-arping jq procps libnetfilter-queue-dev libnfnetlink-dev nftables iptables socat tcpdump
 
 .PHONY: all demo test check bench lint install uninstall clean help deps test-deps test-programs
 .DEFAULT_GOAL := all
@@ -144,6 +144,7 @@ bench:				## as root: capacity, loss and latency beside a bare AF_XDP loop
 	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
 
 lint:				## static analysis of everything
+	$(Q)tests/lib/packages.sh $(PACKAGES) cppcheck clang-tidy shellcheck
 	$(Q)tests/lib/lint.sh
 
 # ---- installing ----

@@ -40,6 +40,7 @@ struct handover_queue {
 struct handover {
 	uint32_t version;
 	uint32_t takeover;	/* enum nbl_takeover */
+	uint32_t fail_closed;	/* without a keeper, go on: nothing may pass unfiltered */
 	char name[ADAPTER_NAME_MAX];
 	uint32_t n_lanes;
 	uint32_t n_kept;

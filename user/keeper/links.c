@@ -34,7 +34,7 @@ static void handle(struct keeper *k, const struct watch_event *e)
 	struct adapter *a;
 	struct port *p = find_port(k, e->ifindex, &a);
 
-	if (!p)
+	if (!p || (p->is_leg && e->what != WATCH_DELETED))
 		return;
 	switch (e->what) {
 	case WATCH_UP:

@@ -52,6 +52,12 @@ bool port_find(struct port *p, enum nbl_side side, const char *ifname, uint64_t 
 		refuse(refusal, r, why);
 		return false;
 	}
+	if (p->dev.flags & IFF_LOOPBACK) {
+		snprintf(why, sizeof(why), "%s: not attached (EOPNOTSUPP): a loopback carries no "
+			 "Ethernet frames. Try: ip -br link, for one that does", ifname);
+		refuse(refusal, -EOPNOTSUPP, why);
+		return false;
+	}
 	p->up = p->dev.up;
 	return choose_queues(p, wanted, refusal);
 }

@@ -20,7 +20,7 @@
 #define NOBODY 65534
 
 /* The worker beside this program's own file, as in a build tree, or where it was installed. */
-static int open_program(void)
+static int find_program(void)
 {
 	char path[4096];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("nbld-worker"));
@@ -39,6 +39,19 @@ static int open_program(void)
 	}
 	fd = open(NBL_WORKER_PATH, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * The worker of this keeper's own build: opened once, because a newer one that is
+ * installed meanwhile need not understand what is handed over.
+ */
+static int open_program(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = find_program();
+	return fd;
 }
 
 /*
@@ -135,7 +148,6 @@ int spawn_worker(struct spawned *ret, char *why, size_t why_size)
 		return program;
 	}
 	r = start(program, ret);
-	close(program);
 	if (r < 0)
 		snprintf(why, why_size, "no worker process (%s)", strerrorname_np(-r));
 	return r;

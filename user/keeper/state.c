@@ -9,11 +9,16 @@
 #include "keeper/adapter_internal.h"
 
 #include <jansson.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "edge/log.h"
+
+#define WORKER_ENDS_MS 300	/* one that is about to, by itself; then once more when killed */
 
 static json_t *leg_to_json(const struct leg *l)
 {
@@ -104,8 +109,11 @@ static bool vlan_from_json(json_t *o, struct vlan_undo *ret)
 static json_t *to_json(const struct keeper *k)
 {
 	json_t *legs = json_array(), *wires = json_array(), *vlans = json_array();
+	json_t *workers = json_array();
 
 	for (const struct adapter *a = k->adapters; a; a = a->next) {
+		if (a->worker.pid)
+			json_array_append_new(workers, json_integer(a->worker.pid));
 		if (a->leg.nic_ifindex)
 			json_array_append_new(legs, leg_to_json(&a->leg));
 		if (a->wire.ends[NBL_LOWER].ifindex || a->wire.ends[NBL_UPPER].ifindex)
@@ -119,15 +127,16 @@ static json_t *to_json(const struct keeper *k)
 					"ctag", u->ctag_was_on, "stag", u->stag_was_on));
 		}
 	}
-	return json_pack("{s:i s:o s:o s:o}", "schema", 1, "legs", legs, "wires", wires,
-			 "vlans", vlans);
+	return json_pack("{s:i s:o s:o s:o s:o}", "schema", 1, "workers", workers, "legs", legs,
+			 "wires", wires, "vlans", vlans);
 }
 
 void state_save(const struct keeper *k)
 {
 	char temporary[4096];
 	json_t *o = to_json(k);
-	bool nothing = !json_array_size(json_object_get(o, "legs")) &&
+	bool nothing = !json_array_size(json_object_get(o, "workers")) &&
+		       !json_array_size(json_object_get(o, "legs")) &&
 		       !json_array_size(json_object_get(o, "wires")) &&
 		       !json_array_size(json_object_get(o, "vlans"));
 
@@ -144,6 +153,32 @@ void state_save(const struct keeper *k)
 	json_decref(o);
 }
 
+/*
+ * A worker that lost its keeper ends by itself, unless nothing may pass unfiltered:
+ * then it waits for this. Its queues are free when it is gone.
+ */
+static void end_worker(pid_t pid)
+{
+	char path[64], name[32] = "";
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	FILE *f;
+
+	if (pidfd < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	f = fopen(path, "re");
+	if (f && fgets(name, sizeof(name), f) && !strcmp(name, "nbld-worker\n") &&
+	    !poll(&ended, 1, WORKER_ENDS_MS)) {
+		log_notice("nbld: ending worker %d of an nbld that died", pid);
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+		poll(&ended, 1, WORKER_ENDS_MS);
+	}
+	if (f)
+		fclose(f);
+	close(pidfd);
+}
+
 void keeper_restore_leftovers(struct keeper *k)
 {
 	json_t *o, *entry;
@@ -155,6 +190,8 @@ void keeper_restore_leftovers(struct keeper *k)
 	if (!o)
 		log_error("%s: not readable: what an nbld before left on interfaces stays there",
 			  k->state_path);
+	json_array_foreach(json_object_get(o, "workers"), i, entry)
+		end_worker((pid_t)json_integer_value(entry));
 	json_array_foreach(json_object_get(o, "legs"), i, entry) {
 		struct leg leg;
 

@@ -49,7 +49,7 @@ static int hand_over(struct adapter *a, enum nbl_takeover takeover)
 
 	h = (struct handover){
 		.version = HANDOVER_VERSION, .takeover = takeover, .n_lanes = a->n_lanes,
-		.n_modules = a->conf.n_modules,
+		.fail_closed = a->conf.fail_closed, .n_modules = a->conf.n_modules,
 	};
 	memcpy(h.name, a->conf.name, sizeof(h.name));
 	memcpy(h.modules, a->conf.modules, sizeof(h.modules));
@@ -110,6 +110,7 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 	}
 	memcpy(a->module_ids, reply.module_ids, sizeof(a->module_ids));
 	a->generation++;
+	state_save(a->keeper);
 	return 0;
 }
 

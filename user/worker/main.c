@@ -57,8 +57,10 @@ int main(void)
 {
 	static struct worker w;
 
-	/* Only the keeper ends a worker: a Ctrl-C at the terminal is for the keeper. */
+	/* Only the keeper ends a worker: what a terminal or a service sends to all is for the keeper. */
 	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	if (begin(&w, HANDOVER_FD) < 0)
 		return EXIT_FAILURE;
@@ -68,7 +70,10 @@ int main(void)
 		worker_finish(&w, FINISH_MS);
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	/* The keeper is gone: bypass this worker first, so that ending it loses nothing. */
+	/* The keeper is gone. Where nothing may pass unfiltered, filter on until its successor ends us. */
+	while (w.fail_closed)
+		poll(NULL, 0, -1);
+	/* Otherwise bypass this worker first, so that ending it loses nothing. */
 	worker_let_go(&w);
 	poll(NULL, 0, GRACE_MS);
 	worker_finish(&w, FINISH_MS);

@@ -165,6 +165,7 @@ int worker_take_over(struct worker *w, int socket, char *why, size_t why_size)
 		snprintf(why, why_size, "the adapter handed over does not fit its memory");
 		return -EPROTO;
 	}
+	w->fail_closed = h.fail_closed;
 	w->n_kept = h.n_kept;
 	memcpy(w->kept, fds + 2, h.n_kept * sizeof(int));
 	return set_up(w, &h, fds + 2 + h.n_kept, why, why_size);

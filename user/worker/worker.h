@@ -17,6 +17,7 @@ struct worker {
 	struct nbl_progress *progress;	/* map of the progress words of all lanes */
 	int kept[HANDOVER_MAX_KEPT];
 	uint32_t n_kept;
+	bool fail_closed;
 };
 
 /*

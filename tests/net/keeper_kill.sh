@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # keeper_kill.sh - nbld killed outright: the host layout's packets take the kernel's path and
-# connections live on; the next nbld clears up. A pair has no path in the kernel: it is silent until then.
+# connections live on; so do those through a pair, over the wire of tc programs that stays behind. The
+# next nbld clears up. With fail closed the worker filters on until then.
 #
 #      peer             host                   src          dut          dst
 #     +------+         +------+               +------+     +---------+  +------+
@@ -74,27 +75,24 @@ a_host_with_both_keeper_and_worker_killed_stays_reachable()
 	stop "$(nbld_pid)"
 }
 
-# What was received before the kill still goes out; then there is nobody to carry packets.
-a_pair_goes_silent_and_loses_nothing_it_had_received()
+# A ping over the pair, 100 a second, loses next to nothing when nbld dies, and goes on without it.
+a_pair_passes_on_by_the_wire_without_a_keeper()
 {
-	local worker
+	local worker ping
 
 	nbld_start dut
 	ctl attach v1 pair v2
 	worker=$(worker_of v1)
-	flow src s0 dst d0 --rate 5000 --count 2000 --size 64
-	expect_flow_whole 2000
-	flow_start src s0 dst d0 --rate 5000 --seconds 2 --size 64
+	in_ns src ping -q -c 300 -i 0.01 -W 1 10.98.0.2 >"$work/ping" &
+	ping=$!
 	sleep 1
 	nbld_kill
 	wait_until "the worker's end" 5 has_ended "$worker"
-	flow_end
-	# the first second's frames; the generator counts those that found no program at v1 as not taken
-	expect_at_least "frames that arrived" 4000 "$(flow_figure .distinct)"
-	expect_equal "duplicates" 0 "$(flow_figure .duplicates)"
-	note "$(flow_figure '"\(.distinct) arrived, the last with number \(.highest); \(.lost) of those taken were lost"')"
-	expect_between "frames lost on the way" 0 64 "$(flow_figure .lost)"
+	wait "$ping"
+	note "$(grep received "$work/ping")"
+	expect_at_least "answers of 300" 295 "$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$work/ping")"
 	expect_equal "programs on v1, v2" "none none" "$(xdp_of dut v1) $(xdp_of dut v2)"
+	in_ns dst ping -q -c 5 -i 0.05 -W 1 10.98.0.1
 }
 
 a_new_keeper_brings_the_pair_back()
@@ -106,6 +104,25 @@ a_new_keeper_brings_the_pair_back()
 	flow src s0 dst d0 --rate 50000 --count 20000 --size 64
 	expect_flow_whole 20000
 	audit_clean v1
+}
+
+# Nothing may pass unfiltered: the worker stays, and its module goes on counting.
+a_worker_that_fails_closed_filters_on_without_a_keeper()
+{
+	local worker
+
+	ctl detach v1
+	ctl attach v1 pair v2 fail closed
+	worker=$(worker_of v1)
+	nbld_kill
+	sleep 1.5
+	kill -0 "$worker"
+	in_ns src ping -q -c 20 -i 0.01 -W 1 10.98.0.2
+	expect_equal "program on v1" "native" "$(xdp_of dut v1 | sed 's/none//; s/..*/native/')"
+	nbld_start dut
+	wait_until "the worker's end" 5 has_ended "$worker"
+	baseline dut v1 v2 >"$work/pair.now"
+	expect_same "v1 and v2" "$work/pair" "$work/pair.now"
 }
 
 test_begin iperf3 socat ping ethtool nbl-gen nbl-sink
@@ -122,5 +139,6 @@ claim new_connections_work_without_a_keeper
 claim a_new_keeper_clears_up_what_the_dead_one_left
 claim the_new_keeper_attaches_again
 claim a_host_with_both_keeper_and_worker_killed_stays_reachable
-claim a_pair_goes_silent_and_loses_nothing_it_had_received
+claim a_pair_passes_on_by_the_wire_without_a_keeper
 claim a_new_keeper_brings_the_pair_back
+claim a_worker_that_fails_closed_filters_on_without_a_keeper

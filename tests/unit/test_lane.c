@@ -70,13 +70,20 @@ START_TEST(a_burst_is_sent_by_one_store_and_given_back_after_it)
 {
 	begin(RIG_SHAPE(0), only_probe);
 	probe.receive = look_at_rings;
-	rig_deliver(&rig, 0, 100);
+	rig_deliver(&rig, 0, NBL_BURST);
 	rig_turn(&rig);
 	ck_assert_uint_eq(seen_burst, NBL_BURST);
 	ck_assert_uint_eq(seen_consumer, 0);
 	ck_assert_uint_eq(seen_producer, 0);
 	ck_assert_uint_eq(*lane_queue(0)->q.rx.ring.consumer, NBL_BURST);
 	ck_assert_uint_eq(*lane_queue(1)->q.tx.ring.producer, NBL_BURST);
+	/* Of several bursts in one turn, each is sent and given back before the next. */
+	rig_deliver(&rig, 0, NBL_BURST + 36);
+	rig_turn(&rig);
+	ck_assert_uint_eq(seen_burst, 36);
+	ck_assert_uint_eq(seen_consumer, 2 * NBL_BURST);
+	ck_assert_uint_eq(seen_producer, 2 * NBL_BURST);
+	ck_assert_uint_eq(*lane_queue(1)->q.tx.ring.producer, 2 * NBL_BURST + 36);
 	rig_settle(&rig);
 	rig_check_all_left(&rig);
 	end();

@@ -13,7 +13,7 @@
 #ifndef XDP_MAX_TX_SKB_BUDGET		/* since 6.17 */
 #define XDP_MAX_TX_SKB_BUDGET 9
 #endif
-#define TX_BUDGET	128		/* packets one kick sends in copy mode; the kernel's default is 32 */
+#define TX_BUDGET	256		/* packets one kick sends in copy mode; the kernel's default is 32 */
 #define SEND_BUFFER	(32 << 20)	/* in copy mode each packet on its way is charged to the socket */
 #define BUSY_RETRY_MS	20
 #define BUSY_RETRIES	15		/* a queue just closed is busy for up to some 40 ms (M5) */
@@ -110,9 +110,9 @@ static void say_why(const struct nbl_xsk_params *p, int error, char *why, size_t
 }
 
 /* Both only help: a kernel that refuses them works all the same. */
-static void tune(int fd)
+static void tune(int fd, uint32_t tx_size)
 {
-	int budget = TX_BUDGET, buffer = SEND_BUFFER;
+	int budget = tx_size < TX_BUDGET ? (int)tx_size : TX_BUDGET, buffer = SEND_BUFFER;
 
 	setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer));
@@ -143,7 +143,7 @@ int nbl_xsk_open(const struct nbl_xsk_params *params, struct nbl_xsk **ret_xsk, 
 		free(xsk);
 		return r;
 	}
-	tune(xsk_socket__fd(xsk->socket));
+	tune(xsk_socket__fd(xsk->socket), params->sizes.tx);
 	xsk->zerocopy = is_zerocopy(xsk_socket__fd(xsk->socket));
 	*ret_xsk = xsk;
 	return 0;

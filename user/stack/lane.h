@@ -250,6 +250,7 @@ static inline void nbl_lane_prefetch(const struct nbl_lane *lane, uint64_t addre
 	/* Prefetching never faults, so an address that lies does no harm yet. */
 	__builtin_prefetch(&lane->nbls[frame], 1);
 	__builtin_prefetch(&lane->nbls[frame].nb, 1);
+	__builtin_prefetch(&lane->memory->ledger.entries[frame], 1);
 }
 
 static inline enum nbl_side nbl_lane_queue_side(const struct nbl_lane_queue *lq)

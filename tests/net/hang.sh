@@ -11,7 +11,7 @@
 # shellcheck source=tests/lib/netlib.sh
 . "$(dirname "$0")/../lib/netlib.sh"
 
-LIMIT_MS=100	# the default
+LIMIT_MS=100
 
 # hung NAME: packets that went another way for want of progress, both directions
 hung()

@@ -144,7 +144,7 @@ START_TEST(what_a_file_does_not_say_is_as_the_defaults)
 	strcpy(expected.lower, "eth0");
 	ck_assert(adapter_conf_equal(&conf.adapters[0], &expected));
 	ck_assert_uint_eq(expected.ring_size, 4096);
-	ck_assert_uint_eq(expected.hang_limit_ms, 100);
+	ck_assert_uint_eq(expected.hang_limit_ms, 50);
 	ck_assert(!expected.fail_closed);
 }
 END_TEST

@@ -11,7 +11,7 @@ struct adapter_conf adapter_conf_default(void)
 		.layout = LAYOUT_HOST,
 		.xdp = XDP_CHOICE_AUTO,
 		.zerocopy = ZEROCOPY_AUTO,
-		.hang_limit_ms = 100,
+		.hang_limit_ms = 50,	/* RX ring entries at 50 000 packets/s: not yet full */
 		.ring_size = 4096,
 	};
 }

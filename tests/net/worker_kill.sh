@@ -52,7 +52,7 @@ kill_under_load()
 
 	past=$(past_the_worker)
 	died=$(died_with_worker)
-	flow_start src s0 dst d0 --rate 50000 --count 25000 --size 64
+	flow_start src s0 dst d0 --rate 50000 --count 50000 --size 64
 	sleep "0.1$((RANDOM % 10))"
 	pid=$(worker_of v1)
 	kill -"$1" "$pid"
@@ -82,7 +82,7 @@ kills_under_load()
 		[ "$(wc -l <"$work/counted")" -lt "$2" ] || break
 	done
 	expect_equal "restarts" "$(wc -l <"$work/kills")" $(($(show v1 .worker.restarts) - restarts))
-	note "$(jq -r -s '"\(length) times SIG'"$1"', \(length * 25000) sent: \(map(.lost) | add) lost (\(map(.lost) | max) at most), \(map(.duplicates) | add) duplicated, \(map(.reordered) | add) reordered, \(map(.past) | add) past the worker; filtering again after \(map(.gap_ms) | sort | .[length / 2 | floor] | floor) ms at the median, \(map(.gap_ms) | max | floor) at most"' "$work/counted")"
+	note "$(jq -r -s '"\(length) times SIG'"$1"', \(length * 50000) sent: \(map(.lost) | add) lost (\(map(.lost) | max) at most), \(map(.duplicates) | add) duplicated, \(map(.reordered) | add) reordered, \(map(.past) | add) past the worker; filtering again after \(map(.gap_ms) | sort | .[length / 2 | floor] | floor) ms at the median, \(map(.gap_ms) | max | floor) at most"' "$work/counted")"
 	[ "$(wc -l <"$work/counted")" = "$(wc -l <"$work/kills")" ] ||
 		note "not counted, for processes were held up: $(jq -c -s '[.[] | select((.lost != .died or .gap_ms >= 200) and .late_us >= 20000)] | map({ lost, late_us })' "$work/kills")"
 	[ "$(wc -l <"$work/counted")" -ge "$2" ] || skip "this machine is too busy to send at that rate"

@@ -10,19 +10,6 @@
 #define TICK_US		1000000ull
 #define HUNG_TICKS	3	/* so long bypassed for a hang, the worker is replaced */
 
-void adapter_set_bypass(struct adapter *a, const char *bypass)
-{
-	enum nbl_fallback fallback = a->conf.fail_closed ? NBL_FALLBACK_DROP :
-				     a->conf.layout == LAYOUT_PAIR ? NBL_FALLBACK_WIRE :
-				     NBL_FALLBACK_PASS;
-	int r = programs_set_control(a->programs, bypass ? NBL_MODE_BYPASS : NBL_MODE_RUN, fallback,
-				     a->conf.hang_limit_ms * 1000000ull);
-
-	if (r < 0)
-		log_error("%s: programs not told (%s)", a->conf.name, why_errno(-r));
-	a->bypass = bypass;
-}
-
 /* True if packets went past the worker since the last call because it hangs. */
 static bool hangs(struct adapter *a)
 {
@@ -37,6 +24,22 @@ static bool hangs(struct adapter *a)
 		a->ports[side].hung_seen = path.hung;
 	}
 	return hung;
+}
+
+void adapter_set_bypass(struct adapter *a, const char *bypass)
+{
+	enum nbl_fallback fallback = a->conf.fail_closed ? NBL_FALLBACK_DROP :
+				     a->conf.layout == LAYOUT_PAIR ? NBL_FALLBACK_WIRE :
+				     NBL_FALLBACK_PASS;
+	int r = programs_set_control(a->programs, bypass ? NBL_MODE_BYPASS : NBL_MODE_RUN, fallback,
+				     a->conf.hang_limit_ms * 1000000ull);
+
+	if (r < 0)
+		log_error("%s: programs not told (%s)", a->conf.name, why_errno(-r));
+	a->bypass = bypass;
+	/* What went past a worker before is not the fault of the one that begins. */
+	if (!bypass)
+		hangs(a);
 }
 
 static void look_at(struct adapter *a)

@@ -218,7 +218,7 @@ static void run_again(struct nbl_lane *lane, const struct burst *b)
 	b->from->figures->rx_packets -= b->n_again;
 	b->from->n_posted += b->n_again;
 	nbl_lane_set_time(lane);
-	nbl_lane_run_burst(lane, b->from, b->again, b->n_again, NBL_FROM(NBL_FRAME_HAND));
+	nbl_lane_run_burst(lane, b->from, b->again, b->n_again, NBL_FRAME_HAND);
 	nbl_consumer_release(&b->from->q.rx);
 	lane->n_burst = 0;
 	nbl_lane_hand_back(lane);	/* what was sent must be in the figures published next */

@@ -3,25 +3,45 @@
 #include "core/nbl_internal.h"
 #include "stack/lane.h"
 
-/* Counts the packet's one outcome and frees its frame. The last claim on 'n' is gone. */
-static void come_home(struct nbl_lane *lane, struct nbl *n)
+void nbl_lane_refused(struct nbl_lane *lane, uint32_t frame, int was)
+{
+	lane->figures.violations++;
+	if (was < NBL_N_FRAME_STATES)
+		lane->figures.frames[was]--;
+	if (was == NBL_FRAME_FILL)
+		nbl_lane_home_queue(&lane->nbls[frame])->n_posted--;
+	lane->figures.frames[NBL_FRAME_QUARANTINE]++;
+	if (was == NBL_FRAME_HAND || was == NBL_FRAME_HELD || was == NBL_FRAME_TX) {
+		lane->figures.outcomes[NBL_OUTCOME_QUARANTINED]++;
+		lane->figures.drops[NBL_PLACE_WORKER][NBL_OUTCOME_QUARANTINED]++;
+		lane->drops_changed = 2;
+	}
+}
+
+void nbl_lane_finish(struct nbl_lane *lane, struct nbl *n)
 {
 	struct nbl_lane_queue *lq = nbl_lane_home_queue(n);
-	uint32_t frame = n->segment.frame;
 	/* modules write it */
 	enum nbl_outcome outcome = n->outcome < NBL_N_OUTCOMES ? (enum nbl_outcome)n->outcome
 							       : NBL_OUTCOME_RETURNED;
 
 	/* Whoever comes with a reference or a return from now on is refused and counted. */
 	atomic_store_explicit(&n->claims, 0, memory_order_relaxed);
-	if (!nbl_lane_move(lane, frame, NBL_IN_HANDS, NBL_FRAME_FREE, 0))
-		return;
 	lane->figures.outcomes[outcome]++;
 	if (NBL_UNLIKELY(nbl_outcome_is_drop(outcome))) {
 		lane->figures.drops[n->holder < NBL_N_PLACES ? n->holder : 0][outcome]++;
 		lane->drops_changed = 2;
 	}
-	lq->free[lq->n_free++] = frame;
+	lq->free[lq->n_free++] = n->segment.frame;
+}
+
+/* The last claim on 'n' is gone: its frame is free, or broke a rule and stays where it is. */
+static void come_home(struct nbl_lane *lane, struct nbl *n)
+{
+	if (nbl_lane_move(lane, n->segment.frame, NBL_IN_HANDS, NBL_FRAME_FREE, 0))
+		nbl_lane_finish(lane, n);
+	else
+		atomic_store_explicit(&n->claims, 0, memory_order_relaxed);
 }
 
 void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t place)
@@ -80,7 +100,7 @@ static uint32_t fill_wanted(const struct nbl_lane_queue *lq)
 
 uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
-	uint32_t wanted = fill_wanted(lq), room, n;
+	uint32_t wanted = fill_wanted(lq), first = lq->q.fill.next, room, n;
 
 	if (!wanted)
 		return 0;
@@ -90,12 +110,13 @@ uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 		uint32_t frame = lq->free[--lq->n_free];
 		uint32_t slot = lq->q.fill.next;
 
-		if (!nbl_lane_move(lane, frame, NBL_FROM(NBL_FRAME_FREE), NBL_FRAME_FILL, slot))
+		if (!nbl_lane_shift(lane, frame, NBL_FROM(NBL_FRAME_FREE), NBL_FRAME_FILL, slot))
 			continue;
 		*nbl_producer_address(&lq->q.fill, slot) = (uint64_t)frame << lane->frame_shift;
 		lq->q.fill.next = slot + 1;
-		lq->n_posted++;
 	}
+	lq->n_posted += lq->q.fill.next - first;
+	nbl_lane_count(lane, NBL_FRAME_FREE, NBL_FRAME_FILL, lq->q.fill.next - first);
 	if (nbl_producer_is_published(&lq->q.fill))
 		return 0;
 	nbl_producer_publish(&lq->q.fill);

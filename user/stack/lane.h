@@ -149,11 +149,11 @@ bool nbl_lane_believes(const struct nbl_lane *lane, const struct nbl_lane_queue 
 		       const struct xdp_desc *desc);
 
 /*
- * Runs up to NBL_BURST packets (borrows 'descs'), whose frames are in a state of
- * the mask 'from', through the stack. What they send is published on return.
+ * Runs up to NBL_BURST packets (borrows 'descs'), whose frames are in state 'from',
+ * through the stack. What they send is published on return.
  */
 void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
-			const struct xdp_desc *descs, uint32_t n, uint32_t from);
+			const struct xdp_desc *descs, uint32_t n, enum nbl_frame_state from);
 
 /* Marks 'n' as HELD if it is in HAND; so all of the burst that its handlers kept, at no cost if they kept none. */
 void nbl_lane_mark_kept(struct nbl_lane *lane, const struct nbl *n);
@@ -188,6 +188,12 @@ void nbl_lane_hand_back(struct nbl_lane *lane);
  */
 void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t place);
 
+/*
+ * Counts the one outcome of 'n' (takes), whose frame was moved to FREE, and lists
+ * the frame as free.
+ */
+void nbl_lane_finish(struct nbl_lane *lane, struct nbl *n);
+
 /* Brings home what other threads released, and returns how many. Rule: DV-06. */
 uint32_t nbl_lane_take_returns(struct nbl_lane *lane);
 
@@ -216,6 +222,32 @@ static inline struct nbl_lane_queue *nbl_lane_home_queue(const struct nbl *n)
 						 offsetof(struct nbl_lane_queue, home));
 }
 
+/* Counts a move the ledger refused of a frame in state 'was': quarantined, its packet with it. Lane thread. */
+void nbl_lane_refused(struct nbl_lane *lane, uint32_t frame, int was);
+
+/*
+ * Moves 'frame' in the ledger, and leaves it to the caller to count the move with
+ * nbl_lane_count(), once for many. False, with all counted, if it may not move.
+ */
+static inline bool nbl_lane_shift(struct nbl_lane *lane, uint32_t frame, uint32_t from,
+				  enum nbl_frame_state to, uint32_t slot)
+{
+	int was = nbl_ledger_move(&lane->memory->ledger, frame, from, to, slot);
+
+	if (NBL_LIKELY(was >= 0))
+		return true;
+	nbl_lane_refused(lane, frame, -1 - was);
+	return false;
+}
+
+/* Counts that 'n' frames moved. */
+static inline void nbl_lane_count(struct nbl_lane *lane, enum nbl_frame_state from,
+				  enum nbl_frame_state to, uint32_t n)
+{
+	lane->figures.frames[from] -= n;
+	lane->figures.frames[to] += n;
+}
+
 /* Moves 'frame' in ledger and figures. False, with its packet counted as quarantined, if it may not. */
 static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t from,
 				 enum nbl_frame_state to, uint32_t slot)
@@ -223,22 +255,10 @@ static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t
 	int was = nbl_ledger_move(&lane->memory->ledger, frame, from, to, slot);
 
 	if (NBL_LIKELY(was >= 0)) {
-		lane->figures.frames[was]--;
-		lane->figures.frames[to]++;
+		nbl_lane_count(lane, (enum nbl_frame_state)was, to, 1);
 		return true;
 	}
-	was = -1 - was;
-	lane->figures.violations++;
-	if (was < NBL_N_FRAME_STATES)
-		lane->figures.frames[was]--;
-	if (was == NBL_FRAME_FILL)
-		nbl_lane_home_queue(&lane->nbls[frame])->n_posted--;
-	lane->figures.frames[NBL_FRAME_QUARANTINE]++;
-	if (was == NBL_FRAME_HAND || was == NBL_FRAME_HELD || was == NBL_FRAME_TX) {
-		lane->figures.outcomes[NBL_OUTCOME_QUARANTINED]++;
-		lane->figures.drops[NBL_PLACE_WORKER][NBL_OUTCOME_QUARANTINED]++;
-		lane->drops_changed = 2;
-	}
+	nbl_lane_refused(lane, frame, -1 - was);
 	return false;
 }
 

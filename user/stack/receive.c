@@ -19,7 +19,8 @@ bool nbl_lane_believes(const struct nbl_lane *lane, const struct nbl_lane_queue 
  * packet never existed for the stack.
  */
 static struct nbl_chain take_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
-				   const struct xdp_desc *descs, uint32_t n, uint32_t from)
+				   const struct xdp_desc *descs, uint32_t n,
+				   enum nbl_frame_state from)
 {
 	struct nbl_chain chain = NBL_CHAIN_EMPTY;
 	uint64_t bytes = 0;
@@ -34,7 +35,7 @@ static struct nbl_chain take_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 			lane->figures.violations++;
 			continue;
 		}
-		if (!nbl_lane_move(lane, frame, from, NBL_FRAME_HAND, 0))
+		if (!nbl_lane_shift(lane, frame, NBL_FROM(from), NBL_FRAME_HAND, 0))
 			continue;
 		nbl = &lane->nbls[frame];
 		nbl_arm_receive(nbl, (uint32_t)desc->addr & ((1u << lane->frame_shift) - 1),
@@ -43,6 +44,7 @@ static struct nbl_chain take_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 		bytes += desc->len;
 		nbl_chain_append(&chain, nbl);
 	}
+	nbl_lane_count(lane, from, NBL_FRAME_HAND, chain.n_nbls);
 	lq->n_posted -= chain.n_nbls;
 	lane->figures.received += chain.n_nbls;
 	lq->figures->rx_packets += chain.n_nbls;
@@ -82,7 +84,7 @@ void nbl_lane_mark_held(struct nbl_lane *lane)
 }
 
 void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
-			const struct xdp_desc *descs, uint32_t n, uint32_t from)
+			const struct xdp_desc *descs, uint32_t n, enum nbl_frame_state from)
 {
 	struct nbl_chain chain = take_burst(lane, lq, descs, n, from);
 	const struct nbl_hop *first = nbl_lane_queue_side(lq) == NBL_LOWER ? &lane->indicate_first
@@ -109,7 +111,7 @@ uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 		descs[i] = *nbl_queue_rx(&lq->q, lq->q.rx.next + i);
 		nbl_lane_prefetch(lane, descs[i].addr);
 	}
-	nbl_lane_run_burst(lane, lq, descs, n, NBL_FROM(NBL_FRAME_FILL));
+	nbl_lane_run_burst(lane, lq, descs, n, NBL_FRAME_FILL);
 	lq->q.rx.next += n;
 	nbl_consumer_release(&lq->q.rx);
 	return n;

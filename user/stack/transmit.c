@@ -171,6 +171,7 @@ uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	bool unseen = side == NBL_UPPER ? lane->returns_unseen : lane->completes_unseen;
 	uint32_t n = nbl_consumer_available(&lq->q.completion, UINT32_MAX);
 	struct nbl_chain home = NBL_CHAIN_EMPTY;
+	uint32_t n_finished = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 		nbl_lane_prefetch(lane, nbl_consumer_address(&lq->q.completion,
@@ -184,12 +185,23 @@ uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 			lane->figures.violations++;
 			continue;
 		}
+		/* Nobody wants to see it and nobody else has a claim: the short way. */
+		if (NBL_LIKELY(unseen && nbl_claim_is_sole(nbl))) {
+			if (!nbl_lane_shift(lane, (uint32_t)frame, NBL_FROM(NBL_FRAME_TX),
+					    NBL_FRAME_FREE, 0))
+				continue;
+			note_sent(nbl, lq);
+			nbl_lane_finish(lane, nbl);
+			n_finished++;
+			continue;
+		}
 		if (!nbl_lane_move(lane, (uint32_t)frame, NBL_FROM(NBL_FRAME_TX), NBL_FRAME_HAND,
 				   NBL_HAND_SENT))
 			continue;
 		note_sent(nbl, lq);
 		nbl_chain_append(unseen ? &home : &lane->done[side], nbl);
 	}
+	nbl_lane_count(lane, NBL_FRAME_TX, NBL_FRAME_FREE, n_finished);
 	nbl_lane_bring_home(lane, home, NBL_PLACE_WORKER);
 	lq->q.completion.next += n;
 	if (n)

@@ -12,7 +12,9 @@
 #include "keeper/links.h"
 #include "port/why.h"
 
-#define FRAME_SIZE	4096
+#define FRAME_SIZE	4096u
+#define SMALL_FRAME	2048u
+#define HEADROOM	256u	/* the kernel leaves in front of each packet */
 
 uint64_t monotonic_us(void)
 {
@@ -139,13 +141,34 @@ static bool load_programs(struct adapter *a, struct refusal *refusal)
 	return !r;
 }
 
+/*
+ * Small frames where the longest packet fits: frames a page apart fall into few
+ * sets of the cache, and each needs an entry of the TLB. Drivers that fill frames
+ * themselves may want whole pages.
+ */
+static uint32_t frame_size(const struct adapter *a)
+{
+	for (int side = 0; side < NBL_N_SIDES; side++) {
+		const struct port *p = &a->ports[side];
+		struct netdev_xdp can = { .zerocopy = true };
+
+		if (port_max_length(p) > SMALL_FRAME - HEADROOM)
+			return FRAME_SIZE;
+		if (p->is_leg || a->conf.zerocopy == ZEROCOPY_OFF)
+			continue;
+		if (netdev_get_xdp(p->dev.ifindex, &can) < 0 || can.zerocopy)
+			return FRAME_SIZE;
+	}
+	return SMALL_FRAME;
+}
+
 /* Half of a queue's frames can be posted for receive; the rest is being sent, or held. */
 static bool make_memory(struct adapter *a, struct refusal *refusal)
 {
 	const struct port *lower = &a->ports[NBL_LOWER], *upper = &a->ports[NBL_UPPER];
 	uint32_t ring = a->conf.ring_size;
 	const struct nbl_memory_shape shape = {
-		.frame_size = FRAME_SIZE,
+		.frame_size = frame_size(a),
 		.n_queues = lower->n_queues + upper->n_queues,
 		.frames_per_queue = a->conf.n_frames ? a->conf.n_frames : 2 * ring,
 		.n_lanes = a->n_lanes,

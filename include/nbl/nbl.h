@@ -5,11 +5,11 @@
  *   nbl  --first_nb-->  nbl_nb  --first_segment-->  nbl_segment --> bytes
  *   NET_BUFFER_LIST     NET_BUFFER                  MDL
  *
- * An NBL is the unit of transfer, completion and reference; an NB is one
- * Ethernet packet. Neighbours: chain.h strings NBLs together, window.h moves
- * the used data, derive.h references and clones, pool.h is where NBLs come
- * from. No call on an NBL does I/O. One thread owns an NBL at a time; only the
- * counts marked atomic may change under it.
+ * An NBL is the unit of transfer, completion and reference; an NB is one Ethernet
+ * packet. Neighbours: chain.h strings NBLs together, window.h moves the used data,
+ * derive.h references and clones, pool.h is where NBLs come from, info.h what is known
+ * of them. No call on an NBL does I/O. One thread owns an NBL at a time; only the counts
+ * marked atomic may change under it.
  */
 #ifndef NBL_NBL_H
 #define NBL_NBL_H
@@ -59,43 +59,93 @@ enum nbl_status {
 	NBL_STATUS_PAUSED,
 };
 
-/* nbl_flags: what is true of every packet of the NBL (DM-14), and the engine's own range (DM-15). */
+/*
+ * nbl_flags: what is true of every packet of the NBL (DM-14, parse.h), and the engine's
+ * own range (DM-15).
+ */
 enum nbl_flags {
 	NBL_FLAG_IS_IPV4	= 1u << 0,
 	NBL_FLAG_IS_IPV6	= 1u << 1,
 	NBL_FLAG_IS_TCP		= 1u << 2,
 	NBL_FLAG_IS_UDP		= 1u << 3,
 	NBL_FLAG_LOOPBACK	= 1u << 4,
+	NBL_FLAG_SEND_READ_ONLY	= 1u << 5,	/* its originator forbids writes on the way down */
+	NBL_FLAG_RECEIVE_READ_ONLY = 1u << 6,	/* whoever indicated it forbids writes on the way up */
 	NBL_FLAG_WILL_MODIFY	= 1u << 24,	/* engine: a holder announced writes (RF-06) */
 	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; any use is a violation */
+	NBL_FLAG_HAS_INFO	= 1u << 26,	/* engine: information or scratch was set */
+	NBL_FLAG_HAS_CONTEXT	= 1u << 27,	/* engine: contexts are on the stack (context.h) */
 };
 
-/* Out-of-band information, common to all NBs of an NBL (DM-08). Unknown slots are 0. */
+/* Whose bits of nbl_flags are whose (DM-15). nbl_flags_write() in info.h keeps them apart. */
+#define NBL_FLAGS_OF_PACKETS	0x000000ffu
+#define NBL_FLAGS_OF_PROTOCOL	0x00000f00u
+#define NBL_FLAGS_OF_MINIPORT	0x0000f000u
+#define NBL_FLAGS_SCRATCH	0x00ff0000u	/* the current owner's */
+#define NBL_FLAGS_OF_ENGINE	0xff000000u
+
+/*
+ * Out-of-band information, common to all NBs of an NBL (DM-08); info.h reads and
+ * sets it. Unknown is 0, and 0 is what nbld leaves in the slots that Windows has
+ * and Linux cannot fill. The frame type is a field of its own.
+ */
 enum nbl_info {
-	NBL_INFO_CHECKSUM,
+	NBL_INFO_CHECKSUM,		/* enum nbl_checksum; bits 0..3 ask the port (inject.h) */
 	NBL_INFO_VLAN,			/* 802.1Q tag control information */
 	NBL_INFO_HASH,
 	NBL_INFO_TIMESTAMP,		/* nanoseconds */
-	NBL_INFO_CANCEL_ID,
+	NBL_INFO_CANCEL_ID,		/* cancel.h */
 	NBL_INFO_WFP,			/* the filter engine's, nobody else's (DM-10) */
+	NBL_INFO_HASH_TYPE,		/* the kernel's enum xdp_rss_hash_type */
+	NBL_INFO_METADATA,		/* the XDP program's own eight bytes (AR-07) */
+	NBL_INFO_TX_REQUEST,		/* enum nbl_tx_request */
+	NBL_INFO_PROTOCOL_ID,		/* of the pool it was allocated from (PL-06) */
+	NBL_INFO_SEGMENTATION,		/* large send; never filled */
+	NBL_INFO_MEDIA,			/* media specific; never filled */
+	NBL_INFO_FILTERING,		/* never filled */
 	NBL_N_INFO
+};
+
+/* NBL_INFO_CHECKSUM: what the device proved; 0 = nothing. */
+enum nbl_checksum {
+	NBL_CHECKSUM_IP_GOOD	= 1u << 4,
+	NBL_CHECKSUM_L4_GOOD	= 1u << 5,
+	NBL_CHECKSUM_IP_BAD	= 1u << 6,
+	NBL_CHECKSUM_L4_BAD	= 1u << 7,
+};
+
+/* NBL_INFO_TX_REQUEST: what else the sender asks of the device, where it can. */
+enum nbl_tx_request {
+	NBL_TX_TIMESTAMP	= 1u << 0,
 };
 
 /* Which function made an NBL, and so which releases it. */
 enum nbl_kind {
 	NBL_KIND_RECEIVE,		/* bound to a receive frame; goes home to a fill ring */
-	NBL_KIND_FRESH,			/* nbl_pool_alloc(), nbl_alloc_copy(): nbl_free() */
+	NBL_KIND_FRESH,			/* nbl_pool_alloc...(), nbl_alloc_copy(): nbl_free() */
 	NBL_KIND_CLONE,			/* nbl_alloc_clone(): nbl_free_clone() */
 	NBL_KIND_DEEP_CLONE,		/* nbl_alloc_deep_clone(): nbl_free_clone() */
+	NBL_KIND_FRAGMENTS,		/* nbl_alloc_fragments(): nbl_free_fragments() */
+	NBL_KIND_REASSEMBLED,		/* nbl_alloc_reassembled(): nbl_free_reassembled() */
 };
 
 /*
  * Where an NBL goes when its owner is done with it and nobody references it or
- * has a child of it (RF-04): the lane of its receive frame, or its pool.
- * release() takes the NBL and may run on any thread (DV-06).
+ * has a child of it (RF-04): the lane of its receive frame, or its pool. All
+ * calls may come on any thread (DV-06).
  */
 struct nbl_home {
+	/* takes the NBL; its segment.frame is NBL_NO_FRAME if release_frame() had its frames */
 	void (*release)(struct nbl_home *home, struct nbl *n);
+	/*
+	 * Optional: takes the frames of 'n' but not 'n', which is left without
+	 * bytes, because only deep clones still need it (AMB-01). Without it the
+	 * frames stay until release().
+	 */
+	void (*release_frame)(struct nbl_home *home, struct nbl *n);
+	/* Optional: true if 'n' (borrows) waits to be sent, so that others read its bytes (RF-06). */
+	bool (*is_queued)(const struct nbl_home *home, const struct nbl *n);
+	uint32_t memory;		/* which memory its frames lie in (PL-06); 0 = the only one */
 };
 
 /* The first 64 bytes are all that forwarding touches, beside the built-in NB. */
@@ -104,7 +154,7 @@ struct nbl {
 	struct nbl_nb *first_nb;		/* FirstNetBuffer */
 	struct nbl *parent;			/* ParentNetBufferList: what this was derived from (DM-05) */
 	struct nbl_home *home;
-	_Atomic uint32_t claims;		/* owner + references + children; 0 sends it home. The top bit is the engine's */
+	_Atomic uint32_t claims;		/* owner + references + children; engine's bits on top */
 	_Atomic uint32_t references;		/* by nbl_reference() (RF-01) */
 	_Atomic uint32_t child_ref_count;	/* ChildRefCount: live NBLs whose parent this is */
 	uint32_t nbl_flags;			/* NblFlags */
@@ -126,7 +176,14 @@ struct nbl {
 	void *miniport_reserved[2];		/* the engine's on receive (DM-12) */
 	void *protocol_reserved[4];		/* the originator's on send (DM-12) */
 	uint64_t info[NBL_N_INFO];		/* NetBufferListInfo */
+	uint8_t *context_area;			/* for nbl_context_push() */
+	uint16_t context_size;
+	uint16_t context_used;
 	uint32_t pool_slot;			/* its pool's own index */
+	_Atomic uint64_t reference_holders;	/* who references it (holding.h) */
+	_Atomic uintptr_t intent_thread;	/* where writes were announced (RF-06) */
+	uint8_t parent_claim;			/* the engine's: which claim of its parent it has */
+	uint8_t clone_flags;			/* enum nbl_clone_flags (raw.h) */
 };
 
 _Static_assert(sizeof(struct nbl_nb) + sizeof(struct nbl_segment) == NBL_CACHE_LINE,

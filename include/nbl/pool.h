@@ -12,6 +12,18 @@
 
 #include <nbl/nbl.h>
 
+enum nbl_pool_flags {
+	/*
+	 * For finding uses after free: an NBL is used once, and its memory traps from
+	 * the moment it was freed. Allocating and freeing call the system, and
+	 * after NBL_POOL_VERIFY_LIVES * n_nbls allocations the pool is exhausted
+	 * for good. Rule: PL-07.
+	 */
+	NBL_POOL_VERIFY = 1u << 0,
+};
+
+#define NBL_POOL_VERIFY_LIVES 256
+
 struct nbl_pool_params {
 	const char *name;		/* for messages; copied */
 	uint32_t n_nbls;		/* quota of descriptors, at least 1 */
@@ -23,24 +35,38 @@ struct nbl_pool_params {
 	/* told of each frame taken (true) and given back (false), on that thread; may be NULL */
 	void (*frame_used)(void *arg, uint32_t frame, bool used);
 	void *arg;
+	uint32_t flags;			/* enum nbl_pool_flags */
+	uint32_t context_size;		/* room per NBL (context.h); a multiple of a pointer's */
+	uint32_t n_extra_nbs;		/* NBs beside one per NBL; 0 = two per NBL */
+	uint32_t n_extra_segments;	/* segments beside one per NB and frame; 0 = two per NBL */
+	uint32_t max_segments;		/* of one NB over these frames; 0 = any (AMB-05) */
+
+	/* inherited by what is allocated from it (PL-06) */
+	uint32_t memory;		/* which memory 'frames' is part of, < NBL_MAX_MEMORIES */
+	uint32_t protocol_id;		/* for NBL_INFO_PROTOCOL_ID, 0 = none */
 };
+
+#define NBL_MAX_MEMORIES 16
 
 struct nbl_pool_counts {
 	uint32_t n_nbls, nbls_free;
 	uint32_t n_frames, frames_free;
 	uint64_t exhausted;		/* allocations refused for want of either */
+	uint64_t retreats;		/* segments given where headroom did not suffice (PL-08) */
 };
 
 /*
  * Makes a pool (borrows 'params'; fills ret_pool: owned, nbl_pool_free()).
- * Returns 0; -EINVAL for an impossible combination; -ENOMEM.
+ * Returns 0; -EINVAL for an impossible combination; -ENOMEM, and with
+ * NBL_POOL_VERIFY other negative errno of mmap().
  * Rule: PL-01. Restates NdisAllocateNetBufferListPool and NdisAllocateNetBufferPool.
  */
 NBL_API NBL_MUST_CHECK int nbl_pool_new(const struct nbl_pool_params *params, struct nbl_pool **ret_pool);
 
 /*
- * Frees 'pool' (takes on success; NULL is fine). -EBUSY while NBLs or frames
- * are out: nothing changes then. Rule: PL-05. Restates NdisFreeNetBufferListPool.
+ * Frees 'pool' (takes on success; NULL is fine). -EBUSY while NBLs or frames are out:
+ * nothing changes then, and nbl_pool_visit() in holding.h tells which. Rule: PL-05.
+ * Restates NdisFreeNetBufferListPool.
  */
 NBL_API int nbl_pool_free(struct nbl_pool *pool);
 
@@ -53,6 +79,34 @@ NBL_API void nbl_pool_get_counts(const struct nbl_pool *pool, struct nbl_pool_co
  * Rule: PL-02. Restates NdisAllocateNetBufferAndNetBufferList.
  */
 NBL_API struct nbl *nbl_pool_alloc(struct nbl_pool *pool);
+
+/*
+ * The same over 'length' bytes that begin 'offset' bytes into the segments from 'first'
+ * on (borrows until 'n' is freed, which frees none of them; NULL with 0, 0). Fills
+ * ret_nbl: owned, nbl_free(). Returns 0; -EINVAL if the bytes do not lie in the
+ * segments; -ENOBUFS.
+ * Rule: PL-02. Restates NdisAllocateNetBufferAndNetBufferList.
+ */
+NBL_API NBL_MUST_CHECK int nbl_pool_alloc_over(struct nbl_pool *pool, struct nbl_segment *first,
+					       uint32_t offset, uint32_t length,
+					       struct nbl **ret_nbl);
+
+/*
+ * An NBL from 'nbl_pool' with room for 'length' bytes in frames of 'data_pool' (borrows
+ * both), behind its headroom. The bytes are whatever the frames held. Fills ret_nbl:
+ * owned, nbl_free(), which frees the frames with it. Returns 0; -ENOBUFS; -EMSGSIZE if it takes
+ * more segments than 'data_pool' allows; -EDQUOT beyond the holder's limit.
+ * Rules: PL-03, PL-08. Restates NdisAllocateNetBufferList from a pool with a DataSize.
+ */
+NBL_API NBL_MUST_CHECK int nbl_pool_alloc_data(struct nbl_pool *nbl_pool,
+					       struct nbl_pool *data_pool, uint32_t length,
+					       struct nbl **ret_nbl);
+
+/*
+ * Which memory the bytes of 'n' (borrows) lie in: what it can be sent from
+ * without a copy. Rule: PL-06.
+ */
+NBL_API uint32_t nbl_memory_of(const struct nbl *n);
 
 /*
  * Gives 'n' back to its pool with the frames it was allocated with (takes).

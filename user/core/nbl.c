@@ -5,24 +5,22 @@
 
 #include <nbl/derive.h>
 
+#include "core/holding_internal.h"
 #include "core/nbl_internal.h"
+#include "core/pool_internal.h"
+#include "core/slab.h"
 
-static _Atomic uint64_t violations;
+#define MAX_CLAIMS (NBL_CLAIM_DEEP - 4096)	/* no thread comes so late that one runs over */
+#define MAX_DEEP (1024u)			/* of 2047; those beyond keep the bytes, too */
 
-void nbl_count_violation(void)
+static _Atomic bool is_strict;
+
+/* Its address tells threads apart. */
+static __thread char this_thread;
+
+void nbl_set_strict_parent_pin(bool strict)
 {
-	atomic_fetch_add_explicit(&violations, 1, memory_order_relaxed);
-}
-
-uint64_t nbl_violations(void)
-{
-	return atomic_load_explicit(&violations, memory_order_relaxed);
-}
-
-static int violation(void)
-{
-	nbl_count_violation();
-	return -EINVAL;
+	atomic_store(&is_strict, strict);
 }
 
 void nbl_init_receive(struct nbl *n, struct nbl_home *home, uint8_t *base, uint32_t frame_size,
@@ -37,42 +35,162 @@ void nbl_init_receive(struct nbl *n, struct nbl_home *home, uint8_t *base, uint3
 	n->segment.base = base;
 	n->segment.length = frame_size;
 	n->segment.frame = frame;
+	nbl_slab_add(n, sizeof(*n), 1);
 }
 
-/* False, counted, if nobody has a claim on 'n'. */
-static bool claim_add(struct nbl *n)
-{
-	uint32_t old = atomic_fetch_add_explicit(&n->claims, 1, memory_order_relaxed);
+/* ---- the word of claims ---- */
 
-	if (NBL_LIKELY(old & ~NBL_CLAIM_OWNER_GONE))
+static uint32_t total(uint32_t claims)
+{
+	return claims & (NBL_CLAIM_DEEP - 1);
+}
+
+static uint32_t deep(uint32_t claims)
+{
+	return (claims & ~NBL_CLAIM_OWNER_GONE) / NBL_CLAIM_DEEP;
+}
+
+/* True if somebody needs the descriptor but nobody its bytes. */
+static bool only_deep(uint32_t claims)
+{
+	return total(claims) && total(claims) == deep(claims);
+}
+
+/* False, counted, if nobody has a claim on the bytes of 'n'. */
+static bool claim_add(struct nbl *n, uint32_t claim)
+{
+	uint32_t old = atomic_fetch_add_explicit(&n->claims, claim, memory_order_relaxed);
+
+	if (NBL_LIKELY(total(old) != deep(old) && total(old) < MAX_CLAIMS))
 		return true;
-	atomic_fetch_sub_explicit(&n->claims, 1, memory_order_relaxed);
-	nbl_count_violation();
+	atomic_fetch_sub_explicit(&n->claims, claim, memory_order_relaxed);
+	nbl_violation("RF-04: claim on an NBL that nobody holds", nbl_holder_of(n));
 	return false;
 }
 
-/* Drops a reference's or a child's claim. True if it was the last one. */
-static bool claim_drop(struct nbl *n)
+/*
+ * 'claims' with one less that needs bytes. If only deep ones would be left, it
+ * becomes one of them, so that the descriptor stays while the frame is given up.
+ */
+static uint32_t less_bytes(uint32_t claims)
 {
-	return atomic_fetch_sub_explicit(&n->claims, 1, memory_order_acq_rel) ==
-	       (NBL_CLAIM_OWNER_GONE | 1);
+	return deep(claims) && total(claims) == deep(claims) + 1 ? claims + NBL_CLAIM_DEEP
+								 : claims - 1;
+}
+
+/* Drops a reference's or a child's claim. Returns what is left. */
+static uint32_t claim_drop(struct nbl *n, enum nbl_parent_claim claim)
+{
+	uint32_t left, claims = atomic_load_explicit(&n->claims, memory_order_relaxed);
+
+	do {
+		left = claim == NBL_PARENT_DEEP ? claims - 1 - NBL_CLAIM_DEEP : less_bytes(claims);
+	} while (!atomic_compare_exchange_weak_explicit(&n->claims, &claims, left,
+							memory_order_acq_rel,
+							memory_order_relaxed));
+	return left;
+}
+
+/* ---- the way home ---- */
+
+/* True if the bytes of 'n' are its one parent's. */
+static bool shares_bytes(const struct nbl *n)
+{
+	return (n->kind == NBL_KIND_CLONE || n->kind == NBL_KIND_FRAGMENTS) &&
+	       n->parent_claim == NBL_PARENT_BYTES;
+}
+
+/* 'n' needs only the descriptor of its parent from now on. True if that was the last who needed more. */
+static bool turn_deep(struct nbl *n)
+{
+	uint32_t now, claims = atomic_load_explicit(&n->parent->claims, memory_order_relaxed);
+
+	do {
+		if (deep(claims) >= MAX_DEEP)
+			return false;
+		now = claims + NBL_CLAIM_DEEP;
+	} while (!atomic_compare_exchange_weak_explicit(&n->parent->claims, &claims, now,
+							memory_order_acq_rel,
+							memory_order_relaxed));
+	n->parent_claim = NBL_PARENT_DEEP;
+	return only_deep(now);
+}
+
+/*
+ * Only deep clones need 'n', and nobody can read its bytes any more: gives up the
+ * frame, here or, where 'n' shares it, further up.
+ */
+static void give_up_bytes(struct nbl *n)
+{
+	while (shares_bytes(n)) {
+		nbl_pool_check_bytes(pool_nbl_of(n));
+		if (!turn_deep(n))
+			return;
+		n = n->parent;
+	}
+	nbl_nb_drop_prepended(&n->nb);
+	n->home->release_frame(n->home, n);
+	n->nb.first_segment = n->nb.current_segment = NULL;
+	n->nb.data_offset = n->nb.data_length = n->nb.current_offset = 0;
+	n->segment.frame = NBL_NO_FRAME;
+}
+
+static void tidy(struct nbl *n)
+{
+	uint32_t flags = __atomic_load_n(&n->nbl_flags, __ATOMIC_RELAXED);
+
+	if (n->nb.flags)
+		nbl_nb_drop_prepended(&n->nb);
+	if (flags & NBL_FLAG_HAS_CONTEXT)
+		nbl_context_drop(n);
+	if (n->kind != NBL_KIND_RECEIVE)
+		nbl_info_drop_lineage(n);
+	else if (flags & NBL_FLAG_HAS_INFO)
+		nbl_info_clear(n);
+	if (flags & NBL_FLAG_WILL_MODIFY)
+		n->intent_thread = 0;
+	/* the library's own children are gone by now */
+	if (atomic_load_explicit(&n->child_ref_count, memory_order_relaxed)) {
+		nbl_violation("DV-05: parent given back before its children", n->holder);
+		n->child_ref_count = 0;
+	}
 }
 
 /* Sends 'n' home, and each ancestor it was the last claim on: a loop, for trees may be deep. */
 static void go_home(struct nbl *n)
 {
+	enum nbl_parent_claim claim;
 	struct nbl *parent;
+	uint32_t left;
 
-	do {
+	for (;;) {
 		parent = n->parent;
-		if (n->nb.flags)
-			nbl_nb_drop_prepended(&n->nb);
+		claim = (enum nbl_parent_claim)n->parent_claim;
+		tidy(n);
 		n->home->release(n->home, n);
-		n = parent;
-		if (!n)
+		if (claim == NBL_PARENT_NONE)
 			return;
+		n = parent;
 		atomic_fetch_sub_explicit(&n->child_ref_count, 1, memory_order_relaxed);
-	} while (claim_drop(n));
+		left = claim_drop(n, claim);
+		if (claim == NBL_PARENT_BYTES && only_deep(left)) {
+			give_up_bytes(n);
+			left = claim_drop(n, NBL_PARENT_DEEP);
+		}
+		if (total(left))
+			return;
+	}
+}
+
+/* Acts on what a dropped claim that needed bytes left behind. */
+static void settle(struct nbl *n, uint32_t left)
+{
+	if (only_deep(left)) {
+		give_up_bytes(n);
+		left = claim_drop(n, NBL_PARENT_DEEP);
+	}
+	if (!total(left))
+		go_home(n);
 }
 
 int nbl_claim_end_owner(struct nbl *n)
@@ -81,27 +199,41 @@ int nbl_claim_end_owner(struct nbl *n)
 
 	do {
 		if (!claims || claims & NBL_CLAIM_OWNER_GONE)
-			return violation();
-		left = claims == 1 ? 0 : (claims - 1) | NBL_CLAIM_OWNER_GONE;
+			return nbl_violation("RF-04: given back twice", nbl_holder_of(n));
+		left = claims == 1 ? 0 : less_bytes(claims | NBL_CLAIM_OWNER_GONE);
 	} while (!atomic_compare_exchange_weak_explicit(&n->claims, &claims, left,
 							memory_order_acq_rel,
 							memory_order_relaxed));
-	if (!left)
-		go_home(n);
+	settle(n, left);
 	return 0;
 }
 
-int nbl_claim_add_child(struct nbl *n)
+/* True if the frame behind 'n' can be given up before its descriptor (AMB-01). */
+static bool gives_frame_early(const struct nbl *n)
 {
-	if (!claim_add(n))
+	if (atomic_load_explicit(&is_strict, memory_order_relaxed))
+		return false;
+	while (shares_bytes(n))
+		n = n->parent;
+	return n->kind == NBL_KIND_RECEIVE && n->home->release_frame;
+}
+
+int nbl_claim_add_child(struct nbl *n, struct nbl *child, bool needs_bytes)
+{
+	bool is_deep = !needs_bytes && gives_frame_early(n) &&
+		       deep(atomic_load_explicit(&n->claims, memory_order_relaxed)) < MAX_DEEP;
+
+	if (!claim_add(n, is_deep ? 1 + NBL_CLAIM_DEEP : 1))
 		return -EINVAL;
 	atomic_fetch_add_explicit(&n->child_ref_count, 1, memory_order_relaxed);
+	child->parent = n;
+	child->parent_claim = is_deep ? NBL_PARENT_DEEP : NBL_PARENT_BYTES;
 	return 0;
 }
 
 void nbl_release(struct nbl *n)
 {
-	if (n)
+	if (n && !nbl_is_foreign(n))
 		nbl_claim_end_owner(n);
 }
 
@@ -109,32 +241,63 @@ int nbl_free_clone(struct nbl *n)
 {
 	if (!n)
 		return 0;
-	if (n->kind != NBL_KIND_CLONE && n->kind != NBL_KIND_DEEP_CLONE)
-		return violation();
+	if (nbl_is_foreign(n))
+		return -EINVAL;
+	if ((n->kind != NBL_KIND_CLONE && n->kind != NBL_KIND_DEEP_CLONE) || n->clone_flags)
+		return nbl_violation("RF-13: freed as a clone and is none", nbl_holder_of(n));
 	return nbl_claim_end_owner(n);
+}
+
+/* ---- references ---- */
+
+/* Where the writes that 'n' was marked for will come from, if from one thread. */
+static void note_intent(struct nbl *n)
+{
+	uintptr_t none = 0, self = (uintptr_t)&this_thread;
+
+	if (!atomic_compare_exchange_strong(&n->intent_thread, &none, self) && none != self)
+		atomic_store(&n->intent_thread, UINTPTR_MAX);
+	/* other holders may read the flags at this moment */
+	__atomic_fetch_or(&n->nbl_flags, (uint32_t)NBL_FLAG_WILL_MODIFY, __ATOMIC_RELEASE);
+}
+
+bool nbl_intent_is_here(const struct nbl *n)
+{
+	uintptr_t thread = atomic_load(&n->intent_thread);
+
+	return !thread || thread == (uintptr_t)&this_thread;
+}
+
+bool nbl_claim_reference(struct nbl *n)
+{
+	if (nbl_is_foreign(n) || !claim_add(n, 1))
+		return false;
+	atomic_fetch_add_explicit(&n->references, 1, memory_order_relaxed);
+	nbl_holding_add_reference(n, nbl_holder_of(n));
+	return true;
 }
 
 void nbl_reference(struct nbl *n, bool intend_to_modify)
 {
-	if (!claim_add(n))
-		return;
-	atomic_fetch_add_explicit(&n->references, 1, memory_order_relaxed);
-	/* other holders may read the flags at this moment */
-	if (intend_to_modify)
-		__atomic_fetch_or(&n->nbl_flags, NBL_FLAG_WILL_MODIFY, __ATOMIC_RELAXED);
+	if (nbl_claim_reference(n) && intend_to_modify)
+		note_intent(n);
 }
 
 int nbl_dereference(struct nbl *n)
 {
-	uint32_t references = atomic_load_explicit(&n->references, memory_order_relaxed);
+	uint32_t references;
 
+	if (nbl_is_foreign(n))
+		return -EINVAL;
+	references = atomic_load_explicit(&n->references, memory_order_relaxed);
 	do {
 		if (!references)
-			return violation();
+			return nbl_violation("RF-02: dereference without a reference",
+					     nbl_holder_of(n));
 	} while (!atomic_compare_exchange_weak_explicit(&n->references, &references, references - 1,
 							memory_order_relaxed,
 							memory_order_relaxed));
-	if (claim_drop(n))
-		go_home(n);
+	nbl_holding_drop_reference(n, nbl_holder_of(n));
+	settle(n, claim_drop(n, NBL_PARENT_BYTES));
 	return 0;
 }

@@ -47,14 +47,18 @@ bool nbl_nb_is_sound(const struct nbl_nb *nb)
 	return room >= needed;
 }
 
-/* 0: only offsets move; 1: a segment is needed; or an error. */
-static int retreat_needs_segment(const struct nbl_nb *nb, uint32_t delta, uint32_t backfill,
-				 const struct nbl_pool *pool)
+bool nbl_nb_place(struct nbl_nb *nb)
+{
+	set_current(nb, place_at(nb->first_segment, nb->data_offset));
+	return nbl_nb_is_sound(nb);
+}
+
+/* True if a frame of 'pool' has room in front of 'nb', or an error. */
+static int can_prepend(const struct nbl_nb *nb, uint32_t delta, uint32_t backfill,
+		       const struct nbl_pool *pool)
 {
 	uint32_t size;
 
-	if (delta <= nb->data_offset)
-		return 0;
 	if (delta > UINT32_MAX - nb->data_length || __builtin_add_overflow(delta, backfill, &size))
 		return -EINVAL;
 	if (!pool || !pool->free_frames.n)
@@ -62,6 +66,13 @@ static int retreat_needs_segment(const struct nbl_nb *nb, uint32_t delta, uint32
 	if (size > pool->frame_size || nb->data_length > UINT32_MAX - pool->frame_size)
 		return -EINVAL;
 	return 1;
+}
+
+/* 0: only offsets move; 1: a segment is needed; or an error. */
+static int retreat_needs_segment(const struct nbl_nb *nb, uint32_t delta, uint32_t backfill,
+				 const struct nbl_pool *pool)
+{
+	return delta <= nb->data_offset ? 0 : can_prepend(nb, delta, backfill, pool);
 }
 
 static void retreat_in_place(struct nbl_nb *nb, uint32_t delta)
@@ -101,22 +112,38 @@ static void retreat_into_segment(struct nbl_nb *nb, uint32_t delta, struct pool_
 	set_current(nb, (struct place){ .segment = &s->segment, .offset = nb->data_offset });
 }
 
-int nbl_nb_retreat(struct nbl_nb *nb, uint32_t delta, uint32_t backfill, struct nbl_pool *pool)
+int nbl_nb_prepend(struct nbl_nb *nb, uint32_t delta, uint32_t backfill, struct nbl_pool *pool)
 {
-	int r = retreat_needs_segment(nb, delta, backfill, pool);
+	int r = can_prepend(nb, delta, backfill, pool);
 	struct pool_segment *s;
 
 	if (r < 0)
 		return r;
-	if (!r) {
-		retreat_in_place(nb, delta);
-		return 0;
-	}
 	s = nbl_pool_take_frame_segment(pool);
 	if (!s)
 		return -ENOBUFS;
 	retreat_into_segment(nb, delta, s);
 	return 0;
+}
+
+/* One more retreat that the headroom did not suffice for (PL-08). */
+static void count_slow(struct nbl_pool *pool)
+{
+	atomic_fetch_add_explicit(&pool->retreats, 1, memory_order_relaxed);
+}
+
+int nbl_nb_retreat(struct nbl_nb *nb, uint32_t delta, uint32_t backfill, struct nbl_pool *pool)
+{
+	int r;
+
+	if (delta <= nb->data_offset) {
+		retreat_in_place(nb, delta);
+		return 0;
+	}
+	r = nbl_nb_prepend(nb, delta, backfill, pool);
+	if (!r)
+		count_slow(pool);
+	return r;
 }
 
 /* Reserves the segments all NBs of 'n' need. On error nothing is reserved. */
@@ -165,6 +192,7 @@ int nbl_retreat(struct nbl *n, uint32_t delta, uint32_t backfill, struct nbl_poo
 		s = reserved;
 		reserved = s->more;
 		retreat_into_segment(nb, delta, s);
+		count_slow(pool);
 	}
 	return 0;
 }

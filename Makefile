@@ -33,6 +33,7 @@ ADOPT   := $(call objects,user/port/xsk_adopt.c)
 PORT    := $(call objects,$(filter-out user/port/mem_queue.c user/port/xsk_adopt.c,$(wildcard user/port/*.c)))
 STACK   := $(call objects,user/stack/*.c)
 MODULES := $(call objects,user/modules/*.c)
+FILTER  := $(call objects,user/filter/*.c)
 EDGE    := $(call objects,user/edge/*.c)
 KEEPER  := $(call objects,user/keeper/*.c)
 WORKER  := $(call objects,user/worker/*.c)
@@ -92,11 +93,11 @@ $(PORT) $(KEEPER): | $(BPF)
 
 link = $(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(1)
 
-$(BUILD)/nbld: $(KEEPER) $(EDGE) $(PORT) $(STACK) $(MODULES) $(CORE)
+$(BUILD)/nbld: $(KEEPER) $(EDGE) $(PORT) $(STACK) $(MODULES) $(FILTER) $(CORE)
 	$(call link,$(KEEPER_LIBS) -lpthread)
 
 # The worker takes of the edges only its end of the handover: no parser runs beside packets.
-$(BUILD)/nbld-worker: $(WORKER) $(BUILD)/user/edge/handover.o $(STACK) $(MODULES) $(ADOPT) $(CORE)
+$(BUILD)/nbld-worker: $(WORKER) $(BUILD)/user/edge/handover.o $(STACK) $(MODULES) $(FILTER) $(ADOPT) $(CORE)
 	$(call link,$(WORKER_LIBS))
 
 $(BUILD)/nblctl: $(CLI) $(addprefix $(BUILD)/user/edge/,control.o control_client.o text.o verbs.o)
@@ -106,7 +107,7 @@ $(BUILD)/nblctl: $(CLI) $(addprefix $(BUILD)/user/edge/,control.o control_client
 
 test-programs: $(PROGRAMS) $(UNIT) $(BPFTEST) $(BENCH)
 
-$(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(MEMPORT) $(CORE)
+$(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(FILTER) $(MEMPORT) $(CORE)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Wno-unused-parameter -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) \
 		-lcheck -lsubunit -lm -lrt -ljansson -lconfuse -lpthread

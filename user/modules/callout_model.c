@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* callout_model.c - what the model callouts have in common. */
+#include "modules/callout_model.h"
+
+#include <errno.h>
+
+int model_start(struct model *m, const struct model_params *params, struct nbl_callout *c,
+		uint32_t types)
+{
+	int r;
+
+	m->params = *params;
+	c->version = NBL_CALLOUT_VERSION;
+	c->size = sizeof(*c);
+	c->owner = params->owner;
+	c->context = m;
+	r = nbl_inject_handle_create(params->wfp, NBL_FAMILY_UNSPEC, types, params->owner,
+				     &m->handle);
+	if (r < 0)
+		return r;
+	r = nbl_callout_register(params->wfp, c, &m->id);
+	if (r < 0 && nbl_inject_handle_destroy(params->wfp, m->handle) < 0)
+		return -EINVAL;
+	return r;
+}
+
+int model_stop(struct model *m)
+{
+	int r;
+
+	/* the handle last: what is still held may be injected until then (CL-12) */
+	if (m->id) {
+		r = nbl_callout_unregister(m->params.wfp, m->id);
+		if (r < 0)
+			return r;
+		m->id = 0;
+	}
+	return nbl_inject_handle_destroy(m->params.wfp, m->handle) < 0 ? -EBUSY : 0;
+}
+
+void model_get_counts(const struct model *m, struct model_counts *ret)
+{
+	*ret = (struct model_counts){
+		.seen = atomic_load(&m->seen),
+		.skipped = atomic_load(&m->skipped),
+		.missed = atomic_load(&m->missed),
+		.injected = atomic_load(&m->injected),
+		.completed = atomic_load(&m->completed),
+		.failed = atomic_load(&m->failed),
+		.discarded = atomic_load(&m->discarded),
+	};
+}
+
+bool model_may_answer(struct model *m, const struct nbl_classify_in *in,
+		      const struct nbl_classify_out *out)
+{
+	enum nbl_injection_state state = nbl_inject_query(in->wfp, m->handle, in->n, NULL);
+
+	if (!(out->rights & NBL_RIGHT_ACTION_WRITE) || state == NBL_INJECTED_BY_SELF ||
+	    state == NBL_PREVIOUSLY_INJECTED_BY_SELF) {
+		atomic_fetch_add_explicit(&m->skipped, 1, memory_order_relaxed);
+		return false;
+	}
+	atomic_fetch_add_explicit(&m->seen, 1, memory_order_relaxed);
+	return true;
+}
+
+void model_completed(void *context, struct nbl_chain chain, int status)
+{
+	struct model *m = context;
+	struct nbl *n;
+
+	while ((n = nbl_chain_pop(&chain))) {
+		atomic_fetch_add(status < 0 ? &m->failed : &m->completed, 1);
+		nbl_callout_free(m->params.wfp, m->id, n);
+	}
+}
+
+void model_inject_frame(struct model *m, struct nbl *clone, uint32_t port, bool inbound)
+{
+	const struct nbl_inject_target target = { .port = port };
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+	int r;
+
+	nbl_chain_append(&chain, clone);
+	if (inbound)
+		r = nbl_inject_mac_receive(m->params.wfp, m->handle, NULL, &target, chain,
+					   model_completed, m);
+	else
+		r = nbl_inject_mac_send(m->params.wfp, m->handle, NULL, &target, chain,
+					model_completed, m);
+	if (!r) {
+		atomic_fetch_add(&m->injected, 1);
+		return;
+	}
+	/* refused: it is still ours, and its completion will never come (IN-04) */
+	atomic_fetch_add(&m->missed, 1);
+	nbl_callout_free(m->params.wfp, m->id, clone);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * callouts.h - the four ways to be a callout, each as small as it can be (CL-08).
+ *
+ *   inspect_inline   looks, answers CONTINUE
+ *   modify_inline    deep clone, edit, inject, all within classify
+ *   inspect_oob      clone within classify; decides later, injects the clone or frees it
+ *   modify_oob       reference within classify; clones, edits and injects later
+ *
+ * All four leave alone what they injected before, and what they do not have the
+ * right to answer for. They see the installed headers only. Each registers itself;
+ * whoever starts it adds filters that name its id.
+ */
+#ifndef MODULES_CALLOUTS_H
+#define MODULES_CALLOUTS_H
+
+#include <nbl/inject.h>
+
+/* What each is started with. All borrowed until it is freed. */
+struct model_params {
+	struct nbl_wfp *wfp;
+	uint32_t owner;			/* number of the module it is part of */
+	struct nbl_pool *pool;		/* descriptors; NULL = the default */
+	struct nbl_pool *data_pool;	/* frames; NULL = the default */
+	uint32_t limit;			/* packets held at most, by those that hold */
+	uint8_t dscp;			/* modify_inline: the mark it writes, 0..63 */
+	uint8_t mac_source[6];		/* modify_oob: the address it writes */
+	/* inspect_oob: whether 'n' (borrows) may go on. The thread of inspect_oob_run() */
+	bool (*allow)(void *arg, const struct nbl *n);
+	void *arg;
+};
+
+struct model_counts {
+	uint64_t seen;			/* packets answered for */
+	uint64_t skipped;		/* injected before, or without the right */
+	uint64_t missed;		/* no memory or no room: let go unseen or unchanged */
+	uint64_t injected, completed, failed;	/* failed: completed with an error */
+	uint64_t discarded;		/* inspect_oob: not allowed */
+};
+
+struct inspect_inline;
+struct modify_inline;
+struct inspect_oob;
+struct modify_oob;
+
+/*
+ * Each _new() registers one (borrows 'params'; fills ret: owned, _free()): 0 or the
+ * errors of nbl_callout_register() and nbl_inject_handle_create(). _free() takes
+ * it if it returns 0; -EBUSY while it holds packets or its injections are out: call
+ * again. _id() is what filters name it by. Control thread.
+ *
+ * _run(), where it is there, works off what was held, on a thread of its own or a
+ * lane's timer; returns how many packets it is done with. One thread at a time.
+ */
+NBL_MUST_CHECK int inspect_inline_new(const struct model_params *params, struct inspect_inline **ret);
+int inspect_inline_free(struct inspect_inline *m);
+uint32_t inspect_inline_id(const struct inspect_inline *m);
+void inspect_inline_get_counts(const struct inspect_inline *m, struct model_counts *ret);
+NBL_MUST_CHECK int modify_inline_new(const struct model_params *params, struct modify_inline **ret);
+int modify_inline_free(struct modify_inline *m);
+uint32_t modify_inline_id(const struct modify_inline *m);
+void modify_inline_get_counts(const struct modify_inline *m, struct model_counts *ret);
+NBL_MUST_CHECK int inspect_oob_new(const struct model_params *params, struct inspect_oob **ret);
+int inspect_oob_free(struct inspect_oob *m);
+uint32_t inspect_oob_id(const struct inspect_oob *m);
+uint32_t inspect_oob_run(struct inspect_oob *m);
+void inspect_oob_get_counts(const struct inspect_oob *m, struct model_counts *ret);
+NBL_MUST_CHECK int modify_oob_new(const struct model_params *params, struct modify_oob **ret);
+int modify_oob_free(struct modify_oob *m);
+uint32_t modify_oob_id(const struct modify_oob *m);
+uint32_t modify_oob_run(struct modify_oob *m);
+void modify_oob_get_counts(const struct modify_oob *m, struct model_counts *ret);
+
+#endif

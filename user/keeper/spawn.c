@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "edge/handover.h"
@@ -127,6 +128,7 @@ static int start(int program, struct spawned *s)
 
 		close(pair[0]);
 		close(pair[1]);
+		s->pid = 0;
 		return r;
 	}
 	if (!s->pid)
@@ -134,7 +136,16 @@ static int start(int program, struct spawned *s)
 	close(pair[1]);
 	s->socket = pair[0];
 	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
-	return s->pidfd < 0 ? -errno : 0;
+	if (s->pidfd < 0) {
+		int r = -errno;
+
+		kill(s->pid, SIGKILL);
+		waitpid(s->pid, NULL, 0);
+		close(s->socket);
+		*s = (struct spawned){ .pid = 0 };
+		return r;
+	}
+	return 0;
 }
 
 int spawn_worker(struct spawned *ret, char *why, size_t why_size)

@@ -224,6 +224,11 @@ unknown_modules_and_options_are_refused()
 	unchanged
 }
 
+v1_is_in_state()
+{
+	ctl -j show v1 | jq -e ".adapters[0].state == \"$1\""
+}
+
 attaching_twice_changes_nothing_or_is_refused()
 {
 	local worker
@@ -235,6 +240,14 @@ attaching_twice_changes_nothing_or_is_refused()
 	expect_refusal 1 'v1: .*EEXIST' ctl attach v1 host
 	expect_refusal 1 'v[12]: ' ctl attach v1 host name other
 	expect_refusal 1 'v[12]: ' ctl attach v2 host
+	# by another name of the same interface; and the adapter goes on being followed
+	in_ns dut ip link property add dev v2 altname other-v2
+	expect_refusal 1 'v2: .*belongs to adapter v1' ctl attach other-v2 host
+	in_ns dut ip link property del dev v2 altname other-v2
+	in_ns dut ip link set v2 down
+	wait_until "v1 told as down" 2 v1_is_in_state down
+	in_ns dut ip link set v2 up
+	wait_until "v1 told as running" 2 v1_is_in_state running
 	expect_equal "worker" "$worker" "$(worker_of v1)"
 	expect_equal "adapters" 1 "$(ctl -j show | jq '.adapters | length')"
 	in_ns src ping -q -c 3 -i 0.02 -W 1 10.98.0.2

@@ -65,20 +65,37 @@ static void list_remove(struct keeper *k, struct adapter *a)
 
 /* ---- attach ---- */
 
-static bool interface_is_free(const struct keeper *k, const char *ifname, struct refusal *refusal)
+/* True if no port of any adapter, 'p' aside, is that interface: by its index, as it has several names. */
+static bool interface_is_free(const struct adapter *self, const struct port *p,
+			      struct refusal *refusal)
 {
 	char why[REASON_SIZE];
 
-	for (const struct adapter *a = k->adapters; a; a = a->next)
-		for (int side = 0; side < NBL_N_SIDES; side++)
-			if (!strcmp(a->ports[side].dev.name, ifname)) {
-				snprintf(why, sizeof(why), "%s: not attached (EBUSY): it belongs to "
-					 "adapter %s. Try: nblctl detach %s", ifname, a->conf.name,
-					 a->conf.name);
-				refuse(refusal, -EBUSY, why);
-				return false;
-			}
+	for (const struct adapter *a = self->keeper->adapters; a; a = a->next)
+		for (int side = 0; side < NBL_N_SIDES; side++) {
+			const struct port *other = &a->ports[side];
+
+			if (other == p || other->dev.ifindex != p->dev.ifindex)
+				continue;
+			snprintf(why, sizeof(why), "%s: not attached (EBUSY): it belongs to "
+				 "adapter %s. Try: nblctl detach %s", p->dev.name, a->conf.name,
+				 a->conf.name);
+			refuse(refusal, -EBUSY, why);
+			return false;
+		}
 	return true;
+}
+
+/* Finds a port that no adapter has; on failure 'p' names no interface, so that nothing is undone there. */
+static bool find_free_port(struct adapter *a, enum nbl_side side, const char *ifname,
+			   uint64_t queues, struct refusal *refusal)
+{
+	struct port *p = &a->ports[side];
+
+	if (port_find(p, side, ifname, queues, refusal) && interface_is_free(a, p, refusal))
+		return true;
+	*p = (struct port){ .side = side, .promiscuous = -1 };
+	return false;
 }
 
 static bool name_is_free(struct keeper *k, const char *name, struct refusal *refusal)
@@ -99,19 +116,17 @@ static bool find_ports(struct adapter *a, struct refusal *refusal)
 	char why[REASON_SIZE] = "";
 	int r;
 
-	if (!interface_is_free(a->keeper, c->lower, refusal) ||
-	    !port_find(&a->ports[NBL_LOWER], NBL_LOWER, c->lower, c->queues, refusal))
+	if (!find_free_port(a, NBL_LOWER, c->lower, c->queues, refusal))
 		return false;
 	if (c->layout == LAYOUT_PAIR)
-		return interface_is_free(a->keeper, c->upper, refusal) &&
-		       port_find(&a->ports[NBL_UPPER], NBL_UPPER, c->upper, 0, refusal);
+		return find_free_port(a, NBL_UPPER, c->upper, 0, refusal);
 	r = leg_create(c->lower, a->ports[NBL_LOWER].n_queues, &a->leg, why, sizeof(why));
 	if (r < 0) {
 		refuse(refusal, r, why);
 		return false;
 	}
 	state_save(a->keeper);
-	if (!port_find(&a->ports[NBL_UPPER], NBL_UPPER, a->leg.daemon_end, 0, refusal))
+	if (!find_free_port(a, NBL_UPPER, a->leg.daemon_end, 0, refusal))
 		return false;
 	a->ports[NBL_UPPER].is_leg = true;
 	return true;

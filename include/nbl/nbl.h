@@ -75,6 +75,10 @@ enum nbl_flags {
 	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; any use is a violation */
 	NBL_FLAG_HAS_INFO	= 1u << 26,	/* engine: information or scratch was set */
 	NBL_FLAG_HAS_CONTEXT	= 1u << 27,	/* engine: contexts are on the stack (context.h) */
+	NBL_FLAG_BORROWED	= 1u << 28,	/* engine: indicated with RESOURCES, its handler has not returned */
+	NBL_FLAG_LENT		= 1u << 29,	/* engine: its frame is being sent for another NBL */
+	NBL_FLAG_INJECTED	= 1u << 30,	/* filter engine: it or its parents were injected (inject.h) */
+	NBL_FLAG_TAGGED		= 1u << 31,	/* filter engine: it has numbers of tags (tag.h) */
 };
 
 /* Whose bits of nbl_flags are whose (DM-15). nbl_flags_write() in info.h keeps them apart. */

@@ -303,16 +303,17 @@ static void hold_send(struct nbl_filter *f, struct nbl_chain c, uint32_t port, u
 
 static bool refuses_to_pause;
 
-static void hold_pause(struct nbl_filter *f)
+static int hold_pause(struct nbl_filter *f)
 {
 	struct hold_lane *l = f->lane_state;
 
 	if (refuses_to_pause)
-		return;
+		return 0;
 	if (l->up.head)
 		nbl_filter_indicate(f, nbl_chain_take(&l->up), 0, 0);
 	if (l->down.head)
 		nbl_filter_send(f, nbl_chain_take(&l->down), 0, 0);
+	return 0;
 }
 
 #define HOLDER(n) { HEAD(n), .flags = NBL_MODULE_HOLDS, .lane_state_size = sizeof(struct hold_lane), \

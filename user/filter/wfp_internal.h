@@ -30,8 +30,8 @@
 #include "filter/wfp.h"
 
 /* Of the engine's own range of nbl_flags (DM-15). */
-#define WFP_FLAG_INJECTED	(1u << 30)
-#define WFP_FLAG_TAGGED		(1u << 31)
+#define WFP_FLAG_INJECTED	NBL_FLAG_INJECTED
+#define WFP_FLAG_TAGGED		NBL_FLAG_TAGGED
 
 #define WFP_DEFAULT_BUDGET_NS 1000000
 

@@ -45,4 +45,5 @@ const struct nbl_module nbl_module_count = {
 	.lane_state_size = sizeof(struct count),
 	.receive = count_receive,
 	.send = count_send,
+	.status = nbl_filter_pass_status,
 };

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <nbl/info.h>
+
 #define DEFAULT_MS	10
 #define LONGEST_MS	1000
 #define DEFAULT_LIMIT	4096
@@ -33,7 +35,7 @@ struct delay_lane {
 
 static uint64_t came_ns(const struct nbl *n)
 {
-	return (uint64_t)(uintptr_t)n->scratch;
+	return (uint64_t)(uintptr_t)nbl_scratch(n);
 }
 
 /* Holds what fits of 'chain'; returns the rest. */
@@ -51,7 +53,7 @@ static struct nbl_chain hold(struct nbl_filter *f, struct direction *d, struct n
 			continue;
 		}
 		nbl_reference(n, false);
-		n->scratch = (void *)(uintptr_t)f->now_ns;
+		nbl_scratch_set(n, (void *)(uintptr_t)f->now_ns);
 		nbl_chain_append(&d->held, n);
 	}
 	if (d->held.head && !f->wake_ns)
@@ -127,9 +129,38 @@ static uint64_t delay_timer(struct nbl_filter *f, uint64_t now_ns)
 	return next_due(&l->send, c->delay_ns, next_due(&l->receive, c->delay_ns, 0));
 }
 
-static void delay_pause(struct nbl_filter *f)
+static int delay_pause(struct nbl_filter *f)
 {
 	pass_on(f, UINT64_MAX);
+	return 0;
+}
+
+/* Takes what carries 'cancel_id' out of 'd', dereferenced. */
+static struct nbl_chain take_cancelled(struct direction *d, uint64_t cancel_id)
+{
+	struct nbl_chain kept = NBL_CHAIN_EMPTY, cancelled = NBL_CHAIN_EMPTY;
+	struct nbl *n;
+
+	while ((n = nbl_chain_pop(&d->held))) {
+		if (nbl_info_get(n, NBL_INFO_CANCEL_ID) != cancel_id) {
+			nbl_chain_append(&kept, n);
+			continue;
+		}
+		nbl_dereference(n);
+		n->status = NBL_STATUS_SEND_ABORTED;
+		nbl_chain_append(&cancelled, n);
+	}
+	d->held = kept;
+	return cancelled;
+}
+
+static void delay_cancel_send(struct nbl_filter *f, uint64_t cancel_id)
+{
+	struct delay_lane *l = f->lane_state;
+	struct nbl_chain cancelled = take_cancelled(&l->send, cancel_id);
+
+	if (cancelled.head)
+		nbl_filter_complete(f, cancelled);
 }
 
 /* ---- options ---- */
@@ -185,12 +216,14 @@ const struct nbl_module nbl_module_delay = {
 	.name = "delay",
 	.help = "holds every packet for a time, then lets it go on",
 	.options_help = "ms=1..1000 (10) limit=packets held per lane and direction (4096)",
-	.flags = NBL_MODULE_HOLDS,
+	.flags = NBL_MODULE_HOLDS | NBL_MODULE_QUEUES_SENDS,
 	.lane_state_size = sizeof(struct delay_lane),
 	.attach = delay_attach,
 	.detach = free,
 	.receive = delay_receive,
 	.send = delay_send,
 	.timer = delay_timer,
+	.cancel_send = delay_cancel_send,
 	.pause = delay_pause,
+	.status = nbl_filter_pass_status,
 };

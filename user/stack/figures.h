@@ -40,7 +40,19 @@ struct nbl_module_figures {
 	uint64_t faults;		/* broken rules: kept more, or gave back more, than it may */
 };
 
+/* NBLs that did not come by a ring, and copying: not among 'received' and the outcomes. */
+struct nbl_originated_figures {
+	uint64_t entered;		/* by nbl_lane_enter_nbl() */
+	uint64_t sent, failed;		/* NBLs completed by the kernel; those refused or not sent */
+	uint64_t packets, bytes;	/* the kernel sent of them */
+	uint64_t copied;		/* packets copied to be sent: several segments, or foreign frames */
+	uint64_t borrowed;		/* packets indicated with RESOURCES */
+	uint64_t looped;		/* loopback copies */
+	uint64_t unwanted;		/* packets no binding wanted */
+};
+
 struct nbl_lane_figures {
+	struct nbl_originated_figures originated;
 	uint64_t received;
 	uint64_t outcomes[NBL_N_OUTCOMES];
 	uint64_t frames[NBL_N_FRAME_STATES];

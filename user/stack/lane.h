@@ -5,11 +5,14 @@
  *
  *   receive.c     RX ring -> chain -> first handler
  *   transmit.c    last handler -> TX ring; completion ring -> returns
+ *   originated.c  the same for NBLs that are not a received frame alone: clones, copies, several packets
  *   homecoming.c  frames home, fill ring; from other threads too
+ *   entry.c       NBLs that enter the paths by no ring: injected ones, a binding's
  *   adopt.c       what a successor does with what a dead lane left
  *   audit.c       ledger against rings
  *   lane.c        the turn, sleeping, parking
- *   stack.c       the modules and how handlers are linked
+ *   stack.c       the modules and their states; link.c how their handlers are linked
+ *   binding.c     receivers above the stack beside the upper port
  *
  * A lane owns whole queues of both ports, and each queue its run of frames: no
  * ring, free list or count here is touched by two threads.
@@ -24,6 +27,7 @@
 #include "core/returns.h"
 #include "port/queue.h"
 #include "stack/figures.h"
+#include "stack/handle.h"
 
 #define NBL_BURST 64
 
@@ -43,10 +47,27 @@ struct nbl_lane_queue {
 	bool stuck;			/* the last kick got nothing sent */
 };
 
+/* How an NBL enters the stack by no ring (entry.c). */
+enum nbl_entry {
+	NBL_ENTRY_RECEIVE,		/* at the bottom, upward */
+	NBL_ENTRY_SEND,			/* at the top, downward */
+	NBL_N_ENTRIES
+};
+
+/*
+ * Gets back (takes) NBLs of one origin that have come to the end of a path: sent and
+ * completed, or returned. Lane thread.
+ */
+typedef void (*nbl_end_fn)(void *arg, struct nbl_lane *lane, struct nbl_chain chain);
+
+struct nbl_bindings;
+struct nbl_history;
+
 /* One module on one lane, with the engine's part. */
 struct nbl_lane_filter {
 	struct nbl_filter f;
 	struct nbl_lane *lane;
+	struct nbl_stack_module *of;	/* what all lanes share of it */
 	uint32_t depth;			/* of its handlers within each other */
 	int64_t complained;		/* packets kept, or given back, against the rules: those in 'faults' */
 };
@@ -70,6 +91,13 @@ struct nbl_lane {
 	struct nbl_lane_filter *filters[NBL_MAX_MODULES];	/* from the lower port upward */
 	uint32_t n_filters;
 	struct nbl_lane_filter edge;	/* stands for the ports where a hop needs a filter */
+	struct { nbl_end_fn end; void *arg; } ends[NBL_N_ORIGINS];	/* who gets originated NBLs back */
+	struct nbl_pool *pool;		/* the adapter's: descriptors and frames its ports can send; NULL in some tests */
+	struct nbl_bindings *bindings;	/* NULL: only the upper port receives */
+	struct nbl_history *history;	/* NULL: transfers are not noted */
+	bool parses;			/* somebody wants types: fill them before the first handler */
+	bool harvests;			/* the XDP programs leave metadata */
+	bool closed;			/* the stack is pausing: nothing is taken off RX rings */
 	struct nbl_chain done[NBL_N_SIDES];	/* completed on that side, not yet handed back */
 	struct { uint32_t frame; } burst[NBL_BURST];
 	uint32_t n_burst;
@@ -79,6 +107,8 @@ struct nbl_lane {
 
 	/* from other threads */
 	struct nbl_returns returns __attribute__((aligned(NBL_CACHE_LINE)));
+	struct nbl_returns entries[NBL_N_ENTRIES];
+	_Atomic uint32_t n_entered;	/* NBLs in both, not yet run */
 	_Atomic bool asleep;
 	_Atomic bool park_wanted;
 	_Atomic bool stop_wanted;
@@ -155,6 +185,12 @@ bool nbl_lane_believes(const struct nbl_lane *lane, const struct nbl_lane_queue 
 void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 			const struct xdp_desc *descs, uint32_t n, enum nbl_frame_state from);
 
+/*
+ * True while so many frames are in modules' hands that the fill rings may run dry: chains are
+ * then indicated with NBL_RECEIVE_RESOURCES, until well below. Lane thread. Rules: RX-06, HP-03.
+ */
+bool nbl_lane_is_short(struct nbl_lane *lane);
+
 /* Marks 'n' as HELD if it is in HAND; so all of the burst that its handlers kept, at no cost if they kept none. */
 void nbl_lane_mark_kept(struct nbl_lane *lane, const struct nbl *n);
 void nbl_lane_mark_held(struct nbl_lane *lane);
@@ -165,6 +201,25 @@ void nbl_lane_mark_held(struct nbl_lane *lane);
  * outcome that says why (TX-12, TX-13).
  */
 void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_side side);
+
+/*
+ * Puts 'n' (takes), which must not be a receive NBL somebody else still owns, at an end of the
+ * stack; the lane's next turn runs it. When it has come to the end of its path it
+ * goes to the end function of its origin. Any thread; never blocks.
+ */
+void nbl_lane_enter_nbl(struct nbl_lane *lane, enum nbl_entry entry, struct nbl *n);
+
+/* Runs what was entered, and returns how many. Lane thread. */
+uint32_t nbl_lane_run_entered(struct nbl_lane *lane);
+
+/* Says who gets NBLs of 'origin' back (borrows arg; for modules link.c does). Before the lane runs, or while it is parked. */
+void nbl_lane_set_end(struct nbl_lane *lane, enum nbl_origin origin, nbl_end_fn end, void *arg);
+
+/*
+ * Whose lane 'n' must be sent on, of 'lanes', so that its frames need no copy: that of its
+ * first received frame, else lane 0. Any thread that holds 'n'.
+ */
+uint32_t nbl_lane_for(const struct nbl_lane *lanes, uint32_t n_lanes, const struct nbl *n);
 
 /* Shows the kernel what was written to the TX rings; sends nothing yet. */
 void nbl_lane_publish_tx(struct nbl_lane *lane);

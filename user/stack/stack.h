@@ -53,6 +53,9 @@ NBL_MUST_CHECK int nbl_stack_remove(struct nbl_stack *s, uint32_t i);
 /* Has every module pass on what it holds, without taking it out. Returns how many packets are still held. */
 uint64_t nbl_stack_flush(struct nbl_stack *s);
 
+/* Makes the call tables of all lanes anew (link.c): after any change of modules or bindings. Lanes at rest. */
+void nbl_stack_link(struct nbl_stack *s);
+
 /* The position of the module named 'name', or -ENOENT. */
 int nbl_stack_find(const struct nbl_stack *s, const char *name);
 

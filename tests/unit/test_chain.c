@@ -120,6 +120,7 @@ START_TEST(every_outcome_has_the_name_commands_print)
 		{ NBL_OUTCOME_CONSUMED, "consumed", false },
 		{ NBL_OUTCOME_TX_RING_FULL, "tx-ring-full", true },
 		{ NBL_OUTCOME_TX_INVALID, "tx-invalid", true },
+		{ NBL_OUTCOME_TX_NO_FRAME, "tx-no-frame", true },
 		{ NBL_OUTCOME_TX_DEVICE, "tx-device", true },
 		{ NBL_OUTCOME_MODULE_LIMIT, "module-limit", true },
 		{ NBL_OUTCOME_DETACHED, "detached", true },

@@ -42,3 +42,45 @@ const char *nbl_frame_state_name(enum nbl_frame_state state)
 
 	return state < NBL_N_FRAME_STATES ? names[state] : "?";
 }
+
+int nbl_ledger_send(struct nbl_ledger *l, uint32_t frame, uint16_t queue, uint32_t slot)
+{
+	uint64_t old = atomic_load_explicit(&l->entries[frame], memory_order_relaxed);
+	struct nbl_ledger_entry to = { .state = NBL_FRAME_TX, .holder = queue, .slot = slot };
+	uint8_t was, sends;
+
+	do {
+		was = (uint8_t)old;
+		sends = (uint8_t)(old >> 8);
+		if (was == NBL_FRAME_TX && sends < NBL_MOST_SENDS) {
+			to.reason = sends + 1;
+		} else if (was == NBL_FRAME_HAND || was == NBL_FRAME_HELD) {
+			to.reason = 0;
+		} else {
+			nbl_ledger_violation(l, frame);
+			return -1 - was;
+		}
+		/* release: the death of this process is precise, see the header */
+	} while (!atomic_compare_exchange_weak_explicit(&l->entries[frame], &old,
+							nbl_ledger_pack(to), memory_order_release,
+							memory_order_relaxed));
+	return was;
+}
+
+int nbl_ledger_end_send(struct nbl_ledger *l, uint32_t frame, struct nbl_ledger_entry to)
+{
+	uint64_t old = atomic_load_explicit(&l->entries[frame], memory_order_relaxed), now;
+	uint8_t sends;
+
+	do {
+		if ((uint8_t)old != NBL_FRAME_TX) {
+			nbl_ledger_violation(l, frame);
+			return -1 - (int)(uint8_t)old;
+		}
+		sends = (uint8_t)(old >> 8);
+		now = sends ? old - (1u << 8) : nbl_ledger_pack(to);
+	} while (!atomic_compare_exchange_weak_explicit(&l->entries[frame], &old, now,
+							memory_order_release,
+							memory_order_relaxed));
+	return sends ? NBL_FRAME_TX : to.state;
+}

@@ -14,6 +14,10 @@
  *   FREE -> FILL -> HAND -> TX -> FREE        forwarding
  *                   HAND -> HELD -> TX, FREE  kept by a module past its handler
  *                   HAND -> FREE              returned
+ *   FREE -> HELD -> TX -> HELD -> FREE        frames of pools
+ *
+ * Clones share bytes, so a frame may be in several TX rings, or several times in
+ * one: its entry counts the sends beside the newest, which it names.
  *
  * Any other move is impossible: it quarantines the frame and is counted. Which
  * ring a FILL frame (fill, kernel, rx) or a TX frame (tx, kernel, completion)
@@ -47,8 +51,8 @@ enum nbl_hold_reason {
 /* One entry, 64 bits so that it is written and read whole. */
 struct nbl_ledger_entry {
 	uint8_t state;		/* enum nbl_frame_state */
-	uint8_t reason;		/* enum nbl_hold_reason, when HELD */
-	uint16_t holder;	/* module id, when HELD */
+	uint8_t reason;		/* enum nbl_hold_reason, when HELD; sends in flight beside this one, when TX */
+	uint16_t holder;	/* module id, when HELD; number of the queue, when TX */
 	/* FILL, TX: ring slot. HAND: NBL_HAND_SENT or 0. HELD: monotonic ms when the hold began */
 	uint32_t slot;
 };
@@ -91,18 +95,19 @@ static inline void nbl_ledger_set(struct nbl_ledger *l, uint32_t frame, struct n
 /* Quarantines 'frame' and counts the violation. Owning lane. */
 void nbl_ledger_violation(struct nbl_ledger *l, uint32_t frame);
 
+#define NBL_MOST_SENDS 255u	/* of one frame at a time */
+
 /* For 'from' masks below. */
 #define NBL_FROM(state) (1u << (state))
 #define NBL_IN_HANDS	(NBL_FROM(NBL_FRAME_HAND) | NBL_FROM(NBL_FRAME_HELD))
 
 /*
- * Moves 'frame' (< n_frames) from a state in the mask 'from' to 'to', with its
- * ring slot (0 if none). Returns the state it was in; or, if that is not in
- * 'from', -1 less that state, with the frame quarantined and counted.
- * Owning lane. Rule: INV-1.
+ * Moves 'frame' (< n_frames) from a state in the mask 'from' to the entry 'to'. Returns
+ * the state it was in; or, if that is not in 'from', -1 less that state, with the
+ * frame quarantined and counted. Owning lane. Rule: INV-1.
  */
-static inline int nbl_ledger_move(struct nbl_ledger *l, uint32_t frame, uint32_t from,
-				  enum nbl_frame_state to, uint32_t slot)
+static inline int nbl_ledger_move_to(struct nbl_ledger *l, uint32_t frame, uint32_t from,
+				     struct nbl_ledger_entry to)
 {
 	uint8_t was = (uint8_t)atomic_load_explicit(&l->entries[frame], memory_order_relaxed);
 
@@ -111,9 +116,31 @@ static inline int nbl_ledger_move(struct nbl_ledger *l, uint32_t frame, uint32_t
 		nbl_ledger_violation(l, frame);
 		return -1 - was;
 	}
-	nbl_ledger_set(l, frame, (struct nbl_ledger_entry){ .state = (uint8_t)to, .slot = slot });
+	nbl_ledger_set(l, frame, to);
 	return was;
 }
+
+/* The same to state 'to', with its ring slot (0 if none). */
+static inline int nbl_ledger_move(struct nbl_ledger *l, uint32_t frame, uint32_t from,
+				  enum nbl_frame_state to, uint32_t slot)
+{
+	return nbl_ledger_move_to(l, frame, from,
+				  (struct nbl_ledger_entry){ .state = (uint8_t)to, .slot = slot });
+}
+
+/*
+ * Counts a send of 'frame', which is in hands or being sent for another NBL already, in
+ * slot 'slot' of the TX ring of queue number 'queue'. Returns the state it was in, TX
+ * included; -1 less it, quarantined and counted, if it may not be sent. Several lanes
+ * may share a pool's frame. Rule: TX-18.
+ */
+int nbl_ledger_send(struct nbl_ledger *l, uint32_t frame, uint16_t queue, uint32_t slot);
+
+/*
+ * Ends a send of 'frame'. Returns TX if others go on, else moves it to the entry 'to' and
+ * returns to.state; negative, quarantined and counted, if it was not being sent.
+ */
+int nbl_ledger_end_send(struct nbl_ledger *l, uint32_t frame, struct nbl_ledger_entry to);
 
 /* Moves 'frame' from HAND to HELD by module 'holder' since 'now_ms'. Owning lane. */
 bool nbl_ledger_hold(struct nbl_ledger *l, uint32_t frame, uint16_t holder,

@@ -32,7 +32,9 @@ enum nbl_parent_claim {
 	(NBL_FLAG_IS_IPV4 | NBL_FLAG_IS_IPV6 | NBL_FLAG_IS_TCP | NBL_FLAG_IS_UDP)
 
 /* What keeps a receive NBL from the short way home: there is something to clear. */
-#define NBL_FLAGS_UNTIDY (NBL_FLAG_HAS_INFO | NBL_FLAG_HAS_CONTEXT | NBL_FLAG_WILL_MODIFY)
+#define NBL_FLAGS_UNTIDY \
+	(NBL_FLAG_HAS_INFO | NBL_FLAG_HAS_CONTEXT | NBL_FLAG_WILL_MODIFY | NBL_FLAG_BORROWED | \
+	 NBL_FLAG_LENT | NBL_FLAG_INJECTED | NBL_FLAG_TAGGED)
 
 /*
  * Binds 'n' for good to receive frame number 'frame': frame_size bytes at 'base'

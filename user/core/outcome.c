@@ -9,6 +9,7 @@ static const char *const names[NBL_N_OUTCOMES] = {
 	[NBL_OUTCOME_CONSUMED] = "consumed",
 	[NBL_OUTCOME_TX_RING_FULL] = "tx-ring-full",
 	[NBL_OUTCOME_TX_INVALID] = "tx-invalid",
+	[NBL_OUTCOME_TX_NO_FRAME] = "tx-no-frame",
 	[NBL_OUTCOME_TX_DEVICE] = "tx-device",
 	[NBL_OUTCOME_MODULE_LIMIT] = "module-limit",
 	[NBL_OUTCOME_DETACHED] = "detached",

@@ -57,7 +57,7 @@ uint32_t nbl_pool_take_frame(struct nbl_pool *pool)
 	return slot;
 }
 
-static void give_frame(struct nbl_pool *pool, uint32_t slot)
+void nbl_pool_give_frame(struct nbl_pool *pool, uint32_t slot)
 {
 	if (slot == POOL_NONE)
 		return;
@@ -94,7 +94,7 @@ void nbl_pool_give_frame_segment(struct pool_segment *s)
 	struct nbl_pool *pool = s->pool;
 	uint32_t slot = s->slot;
 
-	give_frame(pool, s->record.frame);
+	nbl_pool_give_frame(pool, s->record.frame);
 	freelist_give(&pool->free_segments, slot);
 }
 
@@ -176,10 +176,10 @@ static void give_nb(struct nbl_pool *pool, struct nbl_pool *data_pool, struct nb
 	struct pool_segment *more;
 
 	nbl_nb_drop_prepended(r->nb);
-	give_frame(data_pool, r->built_in.frame);
+	nbl_pool_give_frame(data_pool, r->built_in.frame);
 	for (struct pool_segment *s = r->segments; s; s = more) {
 		more = s->more;
-		give_frame(data_pool, s->record.frame);
+		nbl_pool_give_frame(data_pool, s->record.frame);
 		freelist_give(&pool->free_segments, s->slot);
 	}
 	if (r->slot != POOL_NONE)

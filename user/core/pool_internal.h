@@ -132,6 +132,15 @@ struct pool_nb *nbl_pool_take_nb(struct nbl_pool *pool);
 struct pool_segment *nbl_pool_take_segment(struct nbl_pool *pool);
 uint32_t nbl_pool_take_frame(struct nbl_pool *pool);
 
+/* Gives the frame in 'slot' back (takes; POOL_NONE is fine). Any thread. */
+void nbl_pool_give_frame(struct nbl_pool *pool, uint32_t slot);
+
+/*
+ * Keeps the frames of a new pool for which is_out(arg, number) is true from being taken, as if
+ * they had been: nbl_pool_give_frame() ends that. Before the pool is used.
+ */
+void nbl_pool_withhold(struct nbl_pool *pool, bool (*is_out)(void *arg, uint32_t frame), void *arg);
+
 /*
  * An NBL of 'kind', charged to 'holder' (fills ret_nbl: owned, nbl_pool_give()). Returns
  * 0; -ENOBUFS, counted as exhaustion; -EDQUOT beyond the holder's limit. Any thread.

@@ -263,3 +263,21 @@ uint32_t nbl_pool_visit(const struct nbl_pool *pool,
 	}
 	return n_out;
 }
+
+void nbl_pool_withhold(struct nbl_pool *pool, bool (*is_out)(void *arg, uint32_t frame), void *arg)
+{
+	uint32_t slot, kept = POOL_NONE;
+
+	/* those that stay free are linked by the list's own storage meanwhile */
+	while ((slot = freelist_take(&pool->free_frames)) != POOL_NONE) {
+		if (is_out(arg, pool->first_frame + slot))
+			continue;
+		atomic_store_explicit(&pool->free_frames.next[slot], kept, memory_order_relaxed);
+		kept = slot;
+	}
+	while (kept != POOL_NONE) {
+		slot = kept;
+		kept = atomic_load_explicit(&pool->free_frames.next[slot], memory_order_relaxed);
+		freelist_give(&pool->free_frames, slot);
+	}
+}

@@ -42,6 +42,30 @@ static bool is_published(const struct nbl_producer *p, uint32_t slot)
 	return slot - p->next >= p->ring.size;
 }
 
+/* The lane's queue of that number, or NULL. */
+static struct nbl_lane_queue *queue_number(struct nbl_lane *lane, uint16_t number)
+{
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		if (lane->queues[i].q.number == number)
+			return &lane->queues[i];
+	return NULL;
+}
+
+/* What a frame in TX really is: its newest send may not have been shown to the kernel, others may have been. */
+static void correct_sent(struct nbl_lane *lane, uint32_t f, struct nbl_ledger_entry e)
+{
+	const struct nbl_lane_queue *sender = queue_number(lane, e.holder);
+
+	if (sender && is_published(&sender->q.tx, e.slot))
+		return;
+	if (e.reason) {
+		e.reason--;
+		nbl_ledger_set(&lane->memory->ledger, f, e);
+	} else {
+		set_state(lane, f, NBL_FRAME_HAND);
+	}
+}
+
 /* Where each frame of 'lq' really is; RX and completion rings are looked at afterwards. */
 static void correct_states(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
@@ -50,8 +74,8 @@ static void correct_states(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 
 		if (e.state == NBL_FRAME_FILL && !is_published(&lq->q.fill, e.slot))
 			set_state(lane, f, NBL_FRAME_FREE);
-		else if (e.state == NBL_FRAME_TX && !is_published(&lq->across->q.tx, e.slot))
-			set_state(lane, f, NBL_FRAME_HAND);
+		else if (e.state == NBL_FRAME_TX)
+			correct_sent(lane, f, e);
 		else if (e.state == NBL_FRAME_HELD)
 			set_state(lane, f, NBL_FRAME_FREE);
 		else if (e.state >= NBL_N_FRAME_STATES)
@@ -125,17 +149,22 @@ static bool runs_again(const struct nbl_lane *lane, const struct burst *b, uint3
 }
 
 /* A frame on its way out: gives it the descriptor that its completion will look for. */
-static void arm_sent(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t frame)
+static void arm_sent(struct nbl_lane *lane, uint32_t frame)
 {
-	uint32_t slot = nbl_ledger_get(&lane->memory->ledger, frame).slot;
-	const struct xdp_desc *desc = nbl_queue_tx(&lq->across->q, slot);
-	uint32_t offset = (uint32_t)desc->addr & ((1u << lane->frame_shift) - 1);
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
+	struct nbl_lane_queue *sender = queue_number(lane, e.holder);
+	const struct xdp_desc *desc = sender ? nbl_queue_tx(&sender->q, e.slot) : NULL;
+	uint32_t offset = 0, length = 0;
 
 	/* The entry tells offset and length, unless another has overwritten it since. */
-	if (desc->addr >> lane->frame_shift == frame)
-		nbl_arm_receive(&lane->nbls[frame], offset, desc->len);
-	else
-		nbl_arm_receive(&lane->nbls[frame], 0, 0);
+	if (desc && desc->addr >> lane->frame_shift == frame) {
+		offset = (uint32_t)desc->addr & ((1u << lane->frame_shift) - 1);
+		length = desc->len;
+	}
+	nbl_arm_receive(&lane->nbls[frame], offset, length);
+	/* sent for clones nobody knows any more: it comes back on other queues, or more than once */
+	if (e.reason || !sender || sender != nbl_lane_home_queue(&lane->nbls[frame])->across)
+		lane->nbls[frame].nbl_flags |= NBL_FLAG_LENT;
 }
 
 /* Frees what is left in HAND and does not run again, and lists what is free. */
@@ -151,7 +180,7 @@ static void list_frames(struct nbl_lane *lane, struct nbl_lane_queue *lq, const 
 		else if (state_of(lane, f) == NBL_FRAME_FILL)
 			lq->n_posted++;
 		else if (state_of(lane, f) == NBL_FRAME_TX)
-			arm_sent(lane, lq, f);
+			arm_sent(lane, f);
 	}
 }
 
@@ -168,6 +197,25 @@ static void count_frames(struct nbl_lane *lane)
 	}
 }
 
+/*
+ * Counts what was sent since the figures were published. Completions beyond 'most' were of
+ * originated NBLs, which are counted apart.
+ */
+static void note_sent_since(struct nbl_lane *lane, const struct nbl_lane_figures *last,
+			    uint64_t most)
+{
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		const struct nbl_lane_queue *lq = &lane->queues[i];
+		uint64_t sent = lq->q.completion.next - last->queues[i].completion_consumer;
+
+		lane->figures.queues[i].tx_packets += sent;
+		if (sent > most)
+			sent = most;
+		most -= sent;
+		lane->figures.outcomes[lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE] += sent;
+	}
+}
+
 /* Brings the figures from when they were last published to now. */
 static void settle_figures(struct nbl_lane *lane, const struct nbl_lane_figures *last)
 {
@@ -177,12 +225,9 @@ static void settle_figures(struct nbl_lane *lane, const struct nbl_lane_figures 
 	for (uint32_t i = 0; i < lane->n_queues; i++) {
 		const struct nbl_lane_queue *lq = &lane->queues[i];
 		uint32_t came = lq->q.rx.next - last->queues[i].rx_consumer;
-		uint32_t sent = lq->q.completion.next - last->queues[i].completion_consumer;
 
 		f->received += came;
 		f->queues[i].rx_packets += came;
-		f->queues[i].tx_packets += sent;
-		f->outcomes[lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE] += sent;
 	}
 	explained = nbl_figures_in_flight(f);
 	for (int i = 0; i < NBL_N_OUTCOMES; i++)
@@ -191,6 +236,10 @@ static void settle_figures(struct nbl_lane *lane, const struct nbl_lane_figures 
 		f->violations++;
 		f->received = explained;
 	}
+	note_sent_since(lane, last, f->received - explained);
+	explained = nbl_figures_in_flight(f);
+	for (int i = 0; i < NBL_N_OUTCOMES; i++)
+		explained += f->outcomes[i];
 	f->outcomes[NBL_OUTCOME_WORKER_DIED] += f->received - explained;
 	f->drops[NBL_PLACE_WORKER][NBL_OUTCOME_WORKER_DIED] += f->received - explained;
 }

@@ -27,7 +27,7 @@ struct view {
 	const struct nbl_lane_queue *lq;
 	enum nbl_frame_state state;
 	bool names_slot;		/* the ledger entry names the slot, too */
-	bool is_across;			/* the frames are those of the queue across */
+	bool is_sent;			/* the ledger entry names the queue, and counts sends */
 };
 
 static void mismatch(struct auditor *a, const char *where, uint32_t slot, uint64_t frame,
@@ -55,12 +55,36 @@ static const struct nbl_lane_queue *home_of(const struct nbl_lane *lane, uint64_
 	return NULL;
 }
 
+/* A frame in a TX or completion ring: any of the lane's or the pool's, as often as the ledger says. */
+static void look_at_sent(struct auditor *a, const struct view *v, uint32_t slot, uint64_t frame)
+{
+	struct nbl_ledger_entry e;
+
+	if (!home_of(a->lane, frame) && !nbl_lane_is_pool_frame(a->lane, frame)) {
+		mismatch(a, v->name, slot, frame, "no such frame in this lane");
+		return;
+	}
+	e = nbl_ledger_get(&a->lane->memory->ledger, (uint32_t)frame);
+	if (e.state != v->state)
+		mismatch(a, v->name, slot, frame, nbl_frame_state_name((enum nbl_frame_state)e.state));
+	else if (a->seen[frame]++ > e.reason)
+		mismatch(a, v->name, slot, frame, "it is in a ring or the free list already");
+	else if (!e.reason && e.holder != v->lq->q.number)
+		mismatch(a, v->name, slot, frame, "it belongs to another queue");
+	else if (!e.reason && v->names_slot && e.slot != slot)
+		mismatch(a, v->name, slot, frame, "the ledger names another slot");
+}
+
 static void look(struct auditor *a, const struct view *v, uint32_t slot, uint64_t address)
 {
 	uint64_t frame = address >> a->lane->frame_shift;
 	const struct nbl_lane_queue *home = home_of(a->lane, frame);
 	struct nbl_ledger_entry e;
 
+	if (v->is_sent) {
+		look_at_sent(a, v, slot, frame);
+		return;
+	}
 	if (!home) {
 		mismatch(a, v->name, slot, frame, "no such frame in this lane");
 		return;
@@ -68,7 +92,7 @@ static void look(struct auditor *a, const struct view *v, uint32_t slot, uint64_
 	e = nbl_ledger_get(&a->lane->memory->ledger, (uint32_t)frame);
 	if (a->seen[frame]++)
 		mismatch(a, v->name, slot, frame, "it is in a ring or the free list already");
-	else if ((v->is_across ? home->across : home) != v->lq)
+	else if (home != v->lq)
 		mismatch(a, v->name, slot, frame, "it belongs to another queue");
 	else if (e.state != v->state)
 		mismatch(a, v->name, slot, frame, nbl_frame_state_name((enum nbl_frame_state)e.state));

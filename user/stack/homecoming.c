@@ -6,6 +6,8 @@
 void nbl_lane_refused(struct nbl_lane *lane, uint32_t frame, int was)
 {
 	lane->figures.violations++;
+	if (nbl_lane_is_pool_frame(lane, frame))
+		return;
 	if (was < NBL_N_FRAME_STATES)
 		lane->figures.frames[was]--;
 	if (was == NBL_FRAME_FILL)
@@ -27,6 +29,10 @@ void nbl_lane_finish(struct nbl_lane *lane, struct nbl *n)
 
 	/* Whoever comes with a reference or a return from now on is refused and counted. */
 	atomic_store_explicit(&n->claims, 0, memory_order_relaxed);
+	if (NBL_UNLIKELY(n->source_handle != nbl_handle_of_queue(lq->q.number))) {
+		lane->figures.violations++;	/* SH-03 */
+		n->source_handle = nbl_handle_of_queue(lq->q.number);
+	}
 	lane->figures.outcomes[outcome]++;
 	if (NBL_UNLIKELY(nbl_outcome_is_drop(outcome))) {
 		lane->figures.drops[n->holder < NBL_N_PLACES ? n->holder : 0][outcome]++;
@@ -44,23 +50,60 @@ static void come_home(struct nbl_lane *lane, struct nbl *n)
 		atomic_store_explicit(&n->claims, 0, memory_order_relaxed);
 }
 
+void nbl_lane_set_end(struct nbl_lane *lane, enum nbl_origin origin, nbl_end_fn end, void *arg)
+{
+	lane->ends[origin].end = end;
+	lane->ends[origin].arg = arg;
+}
+
+/* Whose 'n' is at the end of its path. */
+static enum nbl_origin ends_at(const struct nbl_lane *lane, const struct nbl *n)
+{
+	if (n->nbl_flags & NBL_FLAG_INJECTED && lane->ends[NBL_ORIGIN_WFP].end)
+		return NBL_ORIGIN_WFP;
+	return n->kind == NBL_KIND_RECEIVE ? NBL_ORIGIN_PORT : nbl_handle_origin(n->source_handle);
+}
+
+/* Gives 'n', which has more to it than a frame, back where it is from, or into 'ended' to be given. */
+static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *ended)
+{
+	enum nbl_origin origin;
+
+	if (n->nbl_flags & NBL_FLAG_BORROWED) {
+		/* it is the engine's again when the handler returns, and not before */
+		nbl_violation("RX-04: a borrowed NBL was returned", n->holder);
+		return;
+	}
+	origin = ends_at(lane, n);
+	if (lane->ends[origin].end) {
+		nbl_chain_append(&ended[origin], n);
+		return;
+	}
+	if (n->kind == NBL_KIND_RECEIVE)
+		nbl_lane_mark_kept(lane, n);
+	nbl_release(n);
+}
+
 void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t place)
 {
+	struct nbl_chain ended[NBL_N_ORIGINS] = { NBL_CHAIN_EMPTY };
 	struct nbl *next;
 
+	if (!chain.head)
+		return;
 	for (struct nbl *n = chain.head; n; n = next) {
 		next = n->next;
 		if (n->outcome == NBL_OUTCOME_RETURNED)
 			n->holder = place;
 		/* Nobody else can claim it any more, so no atomic subtraction is needed. */
-		if (NBL_LIKELY(nbl_claim_is_sole(n))) {
+		if (NBL_LIKELY(nbl_claim_is_sole(n)))
 			come_home(lane, n);
-			continue;
-		}
-		if (n->kind == NBL_KIND_RECEIVE)
-			nbl_lane_mark_kept(lane, n);
-		nbl_release(n);
+		else
+			bring_other(lane, n, ended);
 	}
+	for (int i = 0; i < NBL_N_ORIGINS; i++)
+		if (NBL_UNLIKELY(!nbl_chain_is_empty(&ended[i])))
+			lane->ends[i].end(lane->ends[i].arg, lane, ended[i]);
 }
 
 void nbl_lane_release_home(struct nbl_home *home, struct nbl *n)

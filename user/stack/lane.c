@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <nbl/holding.h>
+
 #include "core/nbl_internal.h"
 
 #define SPIN_NS		50000ull	/* stays awake this long after work: sleeping costs more than it saves */
@@ -16,6 +18,7 @@
 #define MOST_DOUBLINGS	7
 #define MOST_BURSTS	4		/* of one queue in one turn */
 #define LONGEST_WAIT_NS	1000000000ull
+#define CONTEXT_SIZE	256	/* bytes for modules' contexts on a received NBL (DM-13) */
 
 static _Thread_local struct nbl_lane *current;
 
@@ -42,6 +45,14 @@ static uint64_t monotonic_ns(void)
 
 /* ---- making ---- */
 
+/* Somebody is being shown its bytes. Rule: RF-06. */
+static bool is_queued(const struct nbl_home *home, const struct nbl *n)
+{
+	(void)home;
+	return nbl_ledger_get(&nbl_lane_home_queue(n)->lane->memory->ledger, n->segment.frame).state ==
+	       NBL_FRAME_TX;
+}
+
 static int init_queue(struct nbl_lane *lane, uint32_t i)
 {
 	struct nbl_lane_queue *lq = &lane->queues[i];
@@ -50,15 +61,23 @@ static int init_queue(struct nbl_lane *lane, uint32_t i)
 
 	lq->lane = lane;
 	lq->home.release = nbl_lane_release_home;
+	lq->home.is_queued = is_queued;
 	lq->figures = &lane->figures.queues[i];
 	lq->n_frames = m->shape.frames_per_queue;
 	lq->first_frame = q->number * lq->n_frames;
 	lq->free = calloc(lq->n_frames, sizeof(*lq->free));
-	if (!lq->free)
+	lq->contexts = calloc(lq->n_frames, CONTEXT_SIZE);
+	if (!lq->free || !lq->contexts)
 		return -ENOMEM;
-	for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++)
-		nbl_init_receive(&lane->nbls[f], &lq->home, m->frames + ((size_t)f << lane->frame_shift),
+	for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++) {
+		struct nbl *n = &lane->nbls[f];
+
+		nbl_init_receive(n, &lq->home, m->frames + ((size_t)f << lane->frame_shift),
 				 m->shape.frame_size, f);
+		n->source_handle = nbl_handle_of_queue(q->number);
+		nbl_bind_context(n, lq->contexts + (size_t)(f - lq->first_frame) * CONTEXT_SIZE,
+				 CONTEXT_SIZE);
+	}
 	return 0;
 }
 
@@ -111,6 +130,8 @@ int nbl_lane_init(struct nbl_lane *lane, uint32_t index, struct nbl_memory *memo
 	for (uint32_t i = 0; !r && i < n_queues; i++)
 		r = init_queue(lane, i);
 	if (!r)
+		r = nbl_lane_sends_new(lane);
+	if (!r)
 		lane->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!r && lane->wake_fd < 0)
 		r = -errno;
@@ -127,9 +148,12 @@ void nbl_lane_done(struct nbl_lane *lane)
 	for (uint32_t i = 0; lane->queues && i < lane->n_queues; i++) {
 		lane->queues[i].q.ops->close(&lane->queues[i].q);
 		free(lane->queues[i].free);
+		free(lane->queues[i].contexts);
 	}
 	free(lane->queues);
 	lane->queues = NULL;
+	nbl_lane_sends_free(lane->sends);
+	lane->sends = NULL;
 	if (lane->wake_fd >= 0)
 		close(lane->wake_fd);
 	lane->wake_fd = -1;
@@ -139,7 +163,8 @@ void nbl_lane_done(struct nbl_lane *lane)
 
 void nbl_lane_set_time(struct nbl_lane *lane)
 {
-	lane->now_ns = monotonic_ns();
+	lane->now_ns = lane->clock_ns ? lane->clock_ns() : monotonic_ns();
+	nbl_set_time_ms((uint32_t)(lane->now_ns / 1000000));
 	for (uint32_t i = 0; i < lane->n_filters; i++)
 		lane->filters[i]->f.now_ns = lane->now_ns;
 }
@@ -202,6 +227,9 @@ uint32_t nbl_lane_turn(struct nbl_lane *lane)
 	nbl_lane_set_time(lane);
 	__atomic_store_n(&lane->progress->turns, lane->progress->turns + 1, __ATOMIC_RELAXED);
 	moved = run_timers(lane);
+	if (NBL_UNLIKELY(nbl_lane_n_originated(lane)))
+		moved += nbl_lane_send_waiting(lane);
+	moved += nbl_lane_run_entered(lane);
 	for (uint32_t i = 0; i < lane->n_queues; i++)
 		moved += receive_bursts(lane, &lane->queues[i]);
 	for (uint32_t i = 0; i < lane->n_queues; i++) {
@@ -230,7 +258,7 @@ void nbl_lane_wake(struct nbl_lane *lane)
 
 static uint64_t time_to_sleep(const struct nbl_lane *lane)
 {
-	uint64_t longest = lane->figures.frames[NBL_FRAME_TX] ?
+	uint64_t longest = lane->figures.frames[NBL_FRAME_TX] || nbl_lane_n_originated(lane) ?
 			   SENDING_WAIT_NS << lane->idle_sleeps : LONGEST_WAIT_NS;
 
 	for (uint32_t i = 0; i < lane->n_filters; i++) {
@@ -247,7 +275,7 @@ static uint64_t time_to_sleep(const struct nbl_lane *lane)
 static bool is_wanted(struct nbl_lane *lane)
 {
 	return atomic_load(&lane->park_wanted) || atomic_load(&lane->stop_wanted) ||
-	       atomic_load(&lane->returns.head);
+	       atomic_load(&lane->returns.head) || atomic_load(&lane->n_entered);
 }
 
 static void sleep_until_needed(struct nbl_lane *lane)
@@ -260,7 +288,8 @@ static void sleep_until_needed(struct nbl_lane *lane)
 
 	fds[n++] = (struct pollfd){ .fd = lane->wake_fd, .events = POLLIN };
 	for (uint32_t i = 0; i < lane->n_queues; i++)
-		fds[n++] = (struct pollfd){ .fd = lane->queues[i].q.fd, .events = POLLIN };
+		fds[n++] = (struct pollfd){ .fd = lane->closed ? -1 : lane->queues[i].q.fd,
+					    .events = POLLIN };
 	atomic_store(&lane->asleep, true);
 	/* Whoever wants us either sees 'asleep' and writes, or was seen here. */
 	if (!is_wanted(lane)) {

@@ -39,6 +39,7 @@ struct nbl_lane_queue {
 	struct nbl_lane *lane;
 	struct nbl_lane_queue *across;	/* where its packets leave */
 	struct nbl_queue_figures *figures;
+	uint8_t *contexts;		/* room for contexts on its frames' NBLs */
 	uint32_t *free;			/* its FREE frames, last in first out */
 	uint32_t n_free;
 	uint32_t n_posted;		/* of its frames, out for receive */
@@ -56,12 +57,14 @@ enum nbl_entry {
 
 /*
  * Gets back (takes) NBLs of one origin that have come to the end of a path: sent and
- * completed, or returned. Lane thread.
+ * completed, or returned. That of NBL_ORIGIN_WFP gets every NBL with NBL_FLAG_INJECTED, received
+ * ones included, whatever their handle, and ends those not pending by nbl_release(). Lane thread.
  */
 typedef void (*nbl_end_fn)(void *arg, struct nbl_lane *lane, struct nbl_chain chain);
 
 struct nbl_bindings;
 struct nbl_history;
+struct nbl_lane_sends;
 
 /* One module on one lane, with the engine's part. */
 struct nbl_lane_filter {
@@ -95,9 +98,12 @@ struct nbl_lane {
 	struct nbl_pool *pool;		/* the adapter's: descriptors and frames its ports can send; NULL in some tests */
 	struct nbl_bindings *bindings;	/* NULL: only the upper port receives */
 	struct nbl_history *history;	/* NULL: transfers are not noted */
+	struct nbl_lane_sends *sends;	/* what is being sent and is not a received frame by itself (originated.c) */
+	uint64_t (*clock_ns)(void);	/* NULL: CLOCK_MONOTONIC */
 	bool parses;			/* somebody wants types: fill them before the first handler */
 	bool harvests;			/* the XDP programs leave metadata */
 	bool closed;			/* the stack is pausing: nothing is taken off RX rings */
+	bool short_of_frames;		/* nbl_lane_is_short() said so last */
 	struct nbl_chain done[NBL_N_SIDES];	/* completed on that side, not yet handed back */
 	struct { uint32_t frame; } burst[NBL_BURST];
 	uint32_t n_burst;
@@ -221,6 +227,66 @@ void nbl_lane_set_end(struct nbl_lane *lane, enum nbl_origin origin, nbl_end_fn 
  */
 uint32_t nbl_lane_for(const struct nbl_lane *lanes, uint32_t n_lanes, const struct nbl *n);
 
+/* ---- originated.c: lane thread ---- */
+
+/* Room for all that the rings of 'lane' can hold; freed by nbl_lane_sends_free(), NULL is fine. 0 or -ENOMEM. */
+NBL_MUST_CHECK int nbl_lane_sends_new(struct nbl_lane *lane);
+void nbl_lane_sends_free(struct nbl_lane_sends *s);
+
+/*
+ * Sends 'n' (takes, if NBL_OUTCOME_RETURNED is returned) out of 'side': each of its NBs is a
+ * packet, of one ring entry, of several where the queue takes that, or else copied
+ * into a frame of the pool. If the ring is full it waits, and can be cancelled. Any other
+ * outcome: nothing was sent, and why. Rules: DM-03, TX-05, TX-12, TX-13, TX-18, AR-08.
+ */
+enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, enum nbl_side side);
+
+/*
+ * The kernel has sent 'frame' on 'lq' for an NBL noted here: when that was the last of it, the
+ * NBL waits for nbl_lane_hand_back(). False if nothing is noted of it.
+ */
+bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t frame);
+
+/* The device refused 'frame' on 'lq' (M7). False if nothing is noted of it. */
+bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame);
+
+/* Tries what waits for room again, and returns how many went. */
+uint32_t nbl_lane_send_waiting(struct nbl_lane *lane);
+
+/* Completes what waits for room with this cancel id, SEND_ABORTED. Rules: CN-02, CN-04. */
+void nbl_lane_cancel(struct nbl_lane *lane, uint64_t cancel_id);
+
+/* NBLs noted here: with the kernel, or waiting. */
+uint32_t nbl_lane_n_originated(const struct nbl_lane *lane);
+
+/* True if 'frame' is a frame of the adapter's pool. */
+static inline bool nbl_lane_is_pool_frame(const struct nbl_lane *lane, uint64_t frame)
+{
+	const struct nbl_memory_shape *s = &lane->memory->shape;
+
+	return frame - (uint64_t)s->n_queues * s->frames_per_queue < s->n_pool_frames;
+}
+
+/* ---- pool_memory.c: control thread ---- */
+
+/*
+ * The pool over the pool's part of 'memory', for 'lanes' (borrows both until it is freed):
+ * frames that a dead worker's kernel is still sending stay out until they come back.
+ * Fills ret_pool: owned, nbl_pool_free(); every lane's pool is it. Before nbl_lane_adopt(). 0 or
+ * negative errno.
+ */
+NBL_MUST_CHECK int nbl_lanes_make_pool(struct nbl_lane *lanes, uint32_t n_lanes,
+				       struct nbl_memory *memory, enum nbl_takeover takeover,
+				       struct nbl_pool **ret_pool);
+
+/* ---- transmit.c ---- */
+
+/* Tries to get a free TX slot of 'lq', by a call to the kernel if need be (A16). Runs no handler. False if there is none. */
+bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+
+/* Notes in 'n' why it was not sent out of 'side'. */
+void nbl_lane_refuse(struct nbl *n, enum nbl_outcome why, enum nbl_side side);
+
 /* Shows the kernel what was written to the TX rings; sends nothing yet. */
 void nbl_lane_publish_tx(struct nbl_lane *lane);
 
@@ -303,18 +369,26 @@ static inline void nbl_lane_count(struct nbl_lane *lane, enum nbl_frame_state fr
 	lane->figures.frames[to] += n;
 }
 
-/* Moves 'frame' in ledger and figures. False, with its packet counted as quarantined, if it may not. */
-static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t from,
-				 enum nbl_frame_state to, uint32_t slot)
+/* Moves 'frame' to the entry 'to', in ledger and figures. False, with its packet counted as quarantined, if it may not. */
+static inline bool nbl_lane_move_to(struct nbl_lane *lane, uint32_t frame, uint32_t from,
+				    struct nbl_ledger_entry to)
 {
-	int was = nbl_ledger_move(&lane->memory->ledger, frame, from, to, slot);
+	int was = nbl_ledger_move_to(&lane->memory->ledger, frame, from, to);
 
 	if (NBL_LIKELY(was >= 0)) {
-		nbl_lane_count(lane, (enum nbl_frame_state)was, to, 1);
+		nbl_lane_count(lane, (enum nbl_frame_state)was, (enum nbl_frame_state)to.state, 1);
 		return true;
 	}
 	nbl_lane_refused(lane, frame, -1 - was);
 	return false;
+}
+
+/* Moves 'frame' in ledger and figures. False, with its packet counted as quarantined, if it may not. */
+static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t from,
+				 enum nbl_frame_state to, uint32_t slot)
+{
+	return nbl_lane_move_to(lane, frame, from,
+				(struct nbl_ledger_entry){ .state = (uint8_t)to, .slot = slot });
 }
 
 /* Brings what a ring entry's frame will need into the cache: a burst ahead of its use. */

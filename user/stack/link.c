@@ -51,6 +51,8 @@ static void hop_receive(struct nbl_filter *to, struct nbl_chain chain, uint32_t 
 {
 	enter(to, &chain);
 	to->module->receive(to, chain, port, flags);
+	if (NBL_UNLIKELY(flags & NBL_RECEIVE_RESOURCES))
+		to->held -= chain.n_nbls;	/* it is not the module's any more (RX-04) */
 	leave(to);
 }
 

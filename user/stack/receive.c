@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* receive.c - from the RX ring into the stack. */
+#include <nbl/info.h>
+#include <nbl/parse.h>
+
 #include "core/nbl_internal.h"
 #include "stack/lane.h"
 
@@ -52,6 +55,17 @@ static struct nbl_chain take_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 	return chain;
 }
 
+/* What modules want to find filled. Rules: DM-09, AR-07. */
+static void describe(const struct nbl_lane *lane, const struct nbl_chain *chain)
+{
+	for (struct nbl *n = chain->head; n; n = n->next) {
+		if (lane->harvests)
+			nbl_metadata_harvest(n);
+		if (lane->parses)
+			nbl_parse(n);
+	}
+}
+
 /* Why a module still has 'n'. */
 static enum nbl_hold_reason hold_reason(const struct nbl *n)
 {
@@ -83,15 +97,75 @@ void nbl_lane_mark_held(struct nbl_lane *lane)
 		nbl_lane_mark_kept(lane, &lane->nbls[lane->burst[i].frame]);
 }
 
+bool nbl_lane_is_short(struct nbl_lane *lane)
+{
+	uint64_t n_frames = 0, n_left;
+
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		n_frames += lane->queues[i].n_frames;
+	n_left = n_frames - lane->figures.frames[NBL_FRAME_HELD];
+	/* two marks, so that it does not change with every packet */
+	lane->short_of_frames = n_left < (lane->short_of_frames ? n_frames / 4 : n_frames / 8);
+	return lane->short_of_frames;
+}
+
+/*
+ * Runs 'chain' borrowed: what its handlers did not send is the engine's again on
+ * return, the chain as it was. Rules: RX-04, RX-05.
+ */
+static void run_borrowed(struct nbl_lane *lane, const struct nbl_hop *first, struct nbl_chain chain,
+			 uint32_t flags)
+{
+	struct nbl *nbls[NBL_BURST];
+	struct nbl_chain home = NBL_CHAIN_EMPTY;
+	bool is_same = true;
+	uint32_t n = 0;
+
+	for (struct nbl *nbl = chain.head; nbl; nbl = nbl->next) {
+		nbl->nbl_flags |= NBL_FLAG_BORROWED;
+		nbls[n++] = nbl;
+	}
+	lane->figures.originated.borrowed += n;
+	first->handle(first->to, chain, 0, flags | NBL_RECEIVE_RESOURCES);
+	for (uint32_t i = 0; i < n; i++) {
+		struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger,
+							   nbls[i]->segment.frame);
+
+		is_same &= nbls[i]->next == (i + 1 < n ? nbls[i + 1] : NULL);
+		/* others may read and set flags at this moment */
+		__atomic_fetch_and(&nbls[i]->nbl_flags, ~(uint32_t)NBL_FLAG_BORROWED,
+				   __ATOMIC_RELAXED);
+		if (e.state == NBL_FRAME_HAND || (e.state == NBL_FRAME_HELD &&
+						  nbls[i]->outcome != NBL_OUTCOME_RETURNED))
+			nbl_chain_append(&home, nbls[i]);
+	}
+	if (!is_same)
+		nbl_violation("RX-05: a borrowed chain came back changed", nbls[0]->holder);
+	while (home.head) {
+		struct nbl_chain one = NBL_CHAIN_EMPTY;
+
+		nbl_chain_append(&one, nbl_chain_pop(&home));
+		nbl_lane_bring_home(lane, one, one.head->holder);
+	}
+}
+
 void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 			const struct xdp_desc *descs, uint32_t n, enum nbl_frame_state from)
 {
 	struct nbl_chain chain = take_burst(lane, lq, descs, n, from);
-	const struct nbl_hop *first = nbl_lane_queue_side(lq) == NBL_LOWER ? &lane->indicate_first
-									   : &lane->send_first;
+	bool is_receive = nbl_lane_queue_side(lq) == NBL_LOWER;
+	const struct nbl_hop *first = is_receive ? &lane->indicate_first : &lane->send_first;
 
-	if (!nbl_chain_is_empty(&chain))
-		first->handle(first->to, chain, 0, 0);
+	if (NBL_UNLIKELY(lane->parses || lane->harvests))
+		describe(lane, &chain);
+	if (nbl_chain_is_empty(&chain))
+		return;
+	if (NBL_UNLIKELY(is_receive && nbl_lane_is_short(lane)))
+		run_borrowed(lane, first, chain, NBL_RECEIVE_SINGLE_QUEUE);
+	else
+		first->handle(first->to, chain, 0,
+			      is_receive ? (uint32_t)NBL_RECEIVE_SINGLE_QUEUE
+					 : (uint32_t)NBL_SEND_SINGLE_QUEUE);
 	nbl_lane_publish_tx(lane);
 	nbl_lane_mark_held(lane);
 }
@@ -103,7 +177,7 @@ void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
 	struct xdp_desc descs[NBL_BURST];
-	uint32_t n = nbl_consumer_available(&lq->q.rx, NBL_BURST);
+	uint32_t n = lane->closed ? 0 : nbl_consumer_available(&lq->q.rx, NBL_BURST);
 
 	if (!n)
 		return 0;

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* entry.c - NBLs that enter the stack by no ring, from any thread. */
+#include "core/nbl_internal.h"
+#include "stack/lane.h"
+
+void nbl_lane_enter_nbl(struct nbl_lane *lane, enum nbl_entry entry, struct nbl *n)
+{
+	atomic_fetch_add_explicit(&lane->n_entered, 1, memory_order_relaxed);
+	if (nbl_returns_push(&lane->entries[entry], n) && !nbl_lane_is_current(lane))
+		nbl_lane_wake(lane);
+}
+
+/* Takes what came by one entrance, oldest first. */
+static struct nbl_chain take(struct nbl_returns *r)
+{
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+	struct nbl *next;
+
+	for (struct nbl *n = nbl_returns_take(r); n; n = next) {
+		next = n->next;
+		n->next = chain.head;
+		if (!chain.head)
+			chain.tail = n;
+		chain.head = n;
+		chain.n_nbls++;
+	}
+	return chain;
+}
+
+static void run(struct nbl_lane *lane, enum nbl_entry entry, struct nbl_chain chain)
+{
+	const struct nbl_hop *first = entry == NBL_ENTRY_RECEIVE ? &lane->indicate_first
+								 : &lane->send_first;
+
+	while (!nbl_chain_is_empty(&chain)) {
+		struct nbl_chain burst = NBL_CHAIN_EMPTY;
+
+		while (burst.n_nbls < NBL_BURST && chain.head)
+			nbl_chain_append(&burst, nbl_chain_pop(&chain));
+		lane->n_burst = 0;
+		first->handle(first->to, burst, 0, 0);
+		nbl_lane_publish_tx(lane);
+	}
+}
+
+uint32_t nbl_lane_run_entered(struct nbl_lane *lane)
+{
+	uint32_t n = 0;
+
+	if (NBL_LIKELY(!atomic_load_explicit(&lane->n_entered, memory_order_relaxed)))
+		return 0;
+	for (int i = 0; i < NBL_N_ENTRIES; i++) {
+		struct nbl_chain chain = take(&lane->entries[i]);
+
+		n += chain.n_nbls;
+		atomic_fetch_sub_explicit(&lane->n_entered, chain.n_nbls, memory_order_relaxed);
+		run(lane, (enum nbl_entry)i, chain);
+	}
+	lane->figures.originated.entered += n;
+	return n;
+}
+
+uint32_t nbl_lane_for(const struct nbl_lane *lanes, uint32_t n_lanes, const struct nbl *n)
+{
+	const struct nbl_memory_shape *s = &lanes[0].memory->shape;
+
+	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
+		for (const struct nbl_segment *seg = nb->current_segment; seg; seg = seg->next) {
+			if (seg->frame >= s->n_queues * s->frames_per_queue)
+				continue;
+			for (uint32_t l = 0; l < n_lanes; l++)
+				if (nbl_lane_home_queue(&lanes[0].nbls[seg->frame])->lane == &lanes[l])
+					return l;
+		}
+	}
+	return 0;
+}

@@ -42,6 +42,7 @@
 struct rig_shape {
 	uint32_t n_lower, n_upper;
 	uint32_t n_frames;		/* per queue */
+	uint32_t n_pool_frames;		/* of the adapter's pool */
 	struct nbl_ring_sizes rings;
 	uint32_t start_at;		/* index at which all rings begin */
 };
@@ -83,6 +84,8 @@ struct rig {
 	struct nbl_lane lane;
 	struct nbl_stack stack;
 	struct nbl *nbls;
+	struct nbl_pool *pool;		/* rig_up() makes it */
+	uint32_t n_pools_lost;
 	uint64_t nbl_violations_before;
 };
 
@@ -226,7 +229,7 @@ static const struct nbl_queue_ops rig_ops = {
 /* Memory, ports, notes. No lane yet: rig_up(). */
 RIG_UNUSED static void rig_make(struct rig *r, const struct rig_shape *shape)
 {
-	struct nbl_memory_shape m = { .frame_size = 2048, .n_pool_frames = 4, .n_lanes = 1,
+	struct nbl_memory_shape m = { .frame_size = 2048, .n_lanes = 1,
 				      .lane_block_size = NBL_LANE_BLOCK_SIZE };
 
 	memset(r, 0, sizeof(*r));
@@ -235,10 +238,13 @@ RIG_UNUSED static void rig_make(struct rig *r, const struct rig_shape *shape)
 	r->shape.n_upper += !shape->n_upper;
 	if (!shape->n_frames)
 		r->shape.n_frames = 256;
+	if (!shape->n_pool_frames)
+		r->shape.n_pool_frames = 32;
 	if (!shape->rings.rx)
 		r->shape.rings = (struct nbl_ring_sizes){ 256, 256, 256, 256 };
 	m.n_queues = r->n_queues = r->shape.n_lower + r->shape.n_upper;
 	m.frames_per_queue = r->shape.n_frames;
+	m.n_pool_frames = r->shape.n_pool_frames;
 	RIG_MUST(!nbl_memory_create(&m, &r->memory));
 	r->world = mmap(NULL, sizeof(*r->world), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -310,6 +316,8 @@ RIG_UNUSED static void rig_up(struct rig *r, const struct nbl_module *const *mod
 			      enum nbl_takeover takeover)
 {
 	rig_prepare(r, modules);
+	RIG_MUST(!nbl_lanes_make_pool(&r->lane, 1, &r->memory, takeover, &r->pool));
+	nbl_set_default_pools(r->pool, r->pool);
 	nbl_lane_adopt(&r->lane, takeover);
 }
 
@@ -318,6 +326,11 @@ RIG_UNUSED static void rig_down(struct rig *r)
 {
 	nbl_stack_done(&r->stack);
 	nbl_lane_done(&r->lane);
+	nbl_set_default_pools(NULL, NULL);
+	/* -EBUSY if the process "died" with NBLs out: they are lost with it */
+	if (r->pool && nbl_pool_free(r->pool) < 0)
+		r->n_pools_lost++;
+	r->pool = NULL;
 	free(r->nbls);
 	r->nbls = NULL;
 }

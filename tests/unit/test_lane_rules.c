@@ -103,52 +103,6 @@ START_TEST(a_reference_to_a_packet_that_went_home_is_refused)
 }
 END_TEST
 
-static struct nbl_pool *pool;
-
-static void send_an_own_packet(struct nbl_filter *f, struct nbl_chain chain)
-{
-	struct nbl_chain own = NBL_CHAIN_EMPTY;
-	struct nbl *copy;
-
-	ck_assert_int_eq(nbl_alloc_copy(chain.head, pool, pool, &copy), 0);
-	nbl_chain_append(&own, copy);
-	f->held++;
-	nbl_filter_indicate(f, own, 0, 0);
-	own = NBL_CHAIN_EMPTY;
-	ck_assert_ptr_nonnull(copy = nbl_pool_alloc(pool));
-	nbl_chain_append(&own, copy);
-	f->held++;
-	nbl_filter_indicate(f, own, 0, 0);
-	own = NBL_CHAIN_EMPTY;
-	ck_assert_ptr_nonnull(copy = nbl_alloc_clone(chain.head, pool));
-	nbl_chain_append(&own, copy);
-	f->held++;
-	nbl_filter_return(f, own);
-	nbl_filter_indicate(f, chain, 0, 0);
-}
-
-START_TEST(a_packet_that_is_no_receive_frames_is_not_sent_and_goes_back_to_its_pool)
-{
-	struct nbl_pool_params params = { .name = "own", .n_nbls = 8, .n_frames = 8,
-					  .frame_size = 2048 };
-	struct nbl_pool_counts counts;
-
-	ck_assert_int_eq(nbl_pool_new(&params, &pool), 0);
-	begin(RIG_SHAPE(0), only_probe);
-	probe.receive = send_an_own_packet;
-	for (int i = 0; i < 20; i++) {
-		rig_deliver(&rig, 0, 3);
-		rig_settle(&rig);
-	}
-	nbl_pool_get_counts(pool, &counts);
-	ck_assert_uint_eq(counts.nbls_free, 8);
-	ck_assert_uint_eq(counts.frames_free, 8);
-	rig_check_all_left(&rig);
-	end();
-	ck_assert_int_eq(nbl_pool_free(pool), 0);
-}
-END_TEST
-
 /* ---- a kernel that lies ---- */
 
 /* Gets packets into all states: frames of queue 0 free, posted, kept, sent. */
@@ -476,7 +430,6 @@ int main(void)
 		{ a_packet_given_back_twice_is_counted_and_its_frame_unharmed, 1 },
 		{ a_packet_sent_twice_leaves_once_and_its_frame_is_put_aside, 1 },
 		{ a_reference_to_a_packet_that_went_home_is_refused, 1 },
-		{ a_packet_that_is_no_receive_frames_is_not_sent_and_goes_back_to_its_pool, 1 },
 		{ an_rx_entry_out_of_range_is_counted_and_not_delivered, N_NOWHERE },
 		{ a_completion_out_of_range_is_counted_and_changes_nothing, N_NOWHERE },
 		{ a_packet_said_to_reach_past_its_frame_is_not_believed, 1 },

@@ -134,6 +134,13 @@ static int set_up(struct worker *w, const struct handover *h, int *sockets, char
 			 strerrorname_np(-r));
 		return r;
 	}
+	r = nbl_lanes_make_pool(w->lanes, w->n_lanes, &w->memory, (enum nbl_takeover)h->takeover,
+				&w->pool);
+	if (r < 0) {
+		snprintf(why, why_size, "no memory for the pool (%s)", strerrorname_np(-r));
+		return r;
+	}
+	nbl_set_default_pools(w->pool, w->pool);
 	nbl_stack_init(&w->stack, w->lanes, w->n_lanes);
 	for (uint32_t i = 0; i < h->n_modules && !r; i++)
 		r = add_module(w, &h->modules[i], i, why, why_size);
@@ -263,7 +270,8 @@ static bool is_drained(const struct worker *w)
 	for (uint32_t l = 0; l < w->n_lanes; l++) {
 		const struct nbl_lane *lane = &w->lanes[l];
 
-		if (nbl_figures_in_flight(&lane->figures))
+		if (nbl_figures_in_flight(&lane->figures) || nbl_lane_n_originated(lane) ||
+		    atomic_load(&lane->n_entered))
 			return false;
 		for (uint32_t i = 0; i < lane->n_queues; i++)
 			if (nbl_ring_used(&lane->queues[i].q.rx.ring))

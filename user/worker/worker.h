@@ -11,6 +11,7 @@
 struct worker {
 	struct nbl_memory memory;
 	struct nbl *nbls;
+	struct nbl_pool *pool;
 	struct nbl_lane *lanes;
 	uint32_t n_lanes;
 	struct nbl_stack stack;

@@ -15,7 +15,20 @@
  *
  * Its life (FS-01): attach -> Paused -> restart -> Running -> pause -> Paused ->
  * detach. Packets come in Running and Pausing only; nothing may be originated
- * in any other state than Running (FS-03, FS-06).
+ * in any other state than Running (FS-03, FS-06). Whenever a module is put in or
+ * taken out, all modules pause from the top down and restart from the bottom up (FS-08).
+ *
+ * Some options are the engine's and do not reach attach():
+ *
+ *   mandatory=yes|no         if it cannot restart, the stack stays down (FS-10); no
+ *   bypass=receive|send|both|none   paths that go past it (FS-11); none
+ *   max-held=N               packets it may hold; 0 = no such limit, the default
+ *   max-share=PERCENT        of the adapter's frames it may hold; 25
+ *   soft-age=MS              holding longer is warned of; 1000, 0 = never
+ *   hard-age=MS              holding longer makes it unhealthy: it gets no more; 0 = never
+ *
+ * At its limit a module is only lent what is received, and does not see what is sent
+ * (HP-04).
  */
 #ifndef NBL_MODULE_H
 #define NBL_MODULE_H
@@ -146,7 +159,8 @@ struct nbl_module {
 	/*
 	 * Passes on or gives back everything held on this lane. Lane thread, or another
 	 * for it. Cannot fail; 0, or NBL_PENDING if some of it comes back later
-	 * by itself: then nbl_filter_pause_complete(). Rules: FS-04, FS-05.
+	 * by itself: then nbl_filter_pause_complete(). Called again if others, pausing
+	 * too, handed it packets since. Rules: FS-04, FS-05.
 	 */
 	int (*pause)(struct nbl_filter *f);
 
@@ -161,7 +175,10 @@ struct nbl_module {
 	int (*request)(struct nbl_filter *f, struct nbl_request *r);
 };
 
-/* Where a path goes from here: another filter's handler, or the edge of the stack. */
+/*
+ * Where a path goes from here: another filter's handler, or the edge of the stack. On the way
+ * back 'port' is the id of the module that drops the chain there, 0 = it was passed on.
+ */
 struct nbl_hop {
 	void (*handle)(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags);
 	struct nbl_filter *to;
@@ -191,12 +208,16 @@ struct nbl_filter {
 
 	uint64_t packets;		/* handed to it, both directions; counted by the engine */
 	int64_t held;			/* in its hands: handed to it less passed on */
+	int64_t held_sends;		/* of these, on the send path */
 	int64_t n_originated;		/* its own NBLs that are out */
+	int64_t n_originated_sends;	/* of these, sent */
 	uint32_t handle;		/* SourceHandle of what it originates (SH-02) */
 	uint16_t id;			/* its holder id, 1 upward */
+	uint16_t giver;			/* its id where what it gives back is its own drop, else 0 */
 	uint16_t lane;			/* the lane's index */
 	uint8_t state;			/* enum nbl_module_state */
 	bool originates;		/* by its flags */
+	bool borrows;			/* its handler has a chain it was lent (RX-04) */
 	struct nbl_hop indicate, give_back, send, complete;
 	const struct nbl_module *module;
 	const struct nbl_engine_ops *engine;
@@ -220,14 +241,18 @@ static inline void nbl_filter_indicate(struct nbl_filter *f, struct nbl_chain ch
 
 /*
  * Gives received NBLs back down, any order, any grouping (takes). Its own among them
- * stay, counted as a violation (RX-11). Rule: RX-10. Restates NdisFReturnNetBufferLists.
+ * stay (RX-11), and those it was only lent (RX-04), counted as violations. Rule: RX-10.
+ * Restates NdisFReturnNetBufferLists.
  */
 static inline void nbl_filter_return(struct nbl_filter *f, struct nbl_chain chain)
 {
-	if (NBL_UNLIKELY(f->originates))
+	if (NBL_UNLIKELY(f->originates | f->borrows)) {
 		chain = f->engine->stop_own(f, chain);
+		if (!chain.head)
+			return;
+	}
 	f->held -= chain.n_nbls;
-	f->give_back.handle(f->give_back.to, chain, 0, 0);
+	f->give_back.handle(f->give_back.to, chain, f->giver, 0);
 }
 
 /* Passes 'chain' (takes) down the send path until its completion. Rule: TX-01. Restates NdisFSendNetBufferLists. */
@@ -235,6 +260,7 @@ static inline void nbl_filter_send(struct nbl_filter *f, struct nbl_chain chain,
 				   uint32_t flags)
 {
 	f->held -= chain.n_nbls;
+	f->held_sends -= chain.n_nbls;
 	f->send.handle(f->send.to, chain, port, flags);
 }
 
@@ -244,10 +270,14 @@ static inline void nbl_filter_send(struct nbl_filter *f, struct nbl_chain chain,
  */
 static inline void nbl_filter_complete(struct nbl_filter *f, struct nbl_chain chain)
 {
-	if (NBL_UNLIKELY(f->originates))
+	if (NBL_UNLIKELY(f->originates | f->borrows)) {
 		chain = f->engine->stop_own(f, chain);
+		if (!chain.head)
+			return;
+	}
 	f->held -= chain.n_nbls;
-	f->complete.handle(f->complete.to, chain, 0, 0);
+	f->held_sends -= chain.n_nbls;
+	f->complete.handle(f->complete.to, chain, f->giver, 0);
 }
 
 /* ---- originating: NBLs from f->pool that are its own ---- */

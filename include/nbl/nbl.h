@@ -188,6 +188,7 @@ struct nbl {
 	_Atomic uintptr_t intent_thread;	/* where writes were announced (RF-06) */
 	uint8_t parent_claim;			/* the engine's: which claim of its parent it has */
 	uint8_t clone_flags;			/* enum nbl_clone_flags (raw.h) */
+	bool is_out;				/* the engine's: a module originated it and has not got it back */
 };
 
 _Static_assert(sizeof(struct nbl_nb) + sizeof(struct nbl_segment) == NBL_CACHE_LINE,

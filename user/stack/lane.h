@@ -62,6 +62,8 @@ enum nbl_entry {
  */
 typedef void (*nbl_end_fn)(void *arg, struct nbl_lane *lane, struct nbl_chain chain);
 
+struct nbl_stack;
+struct nbl_stack_module;
 struct nbl_bindings;
 struct nbl_history;
 struct nbl_lane_sends;
@@ -71,8 +73,14 @@ struct nbl_lane_filter {
 	struct nbl_filter f;
 	struct nbl_lane *lane;
 	struct nbl_stack_module *of;	/* what all lanes share of it */
+	struct nbl_stack *stack;
+	struct nbl_lane_filter *below;	/* whose indications come here next; NULL: nobody's but the lane's */
 	uint32_t depth;			/* of its handlers within each other */
 	int64_t complained;		/* packets kept, or given back, against the rules: those in 'faults' */
+	int64_t most_held;		/* on this lane, before it is only lent packets (HP-04) */
+	uint8_t gate;			/* enum nbl_gate (hops.h): what comes to it in its state and health */
+	_Atomic bool pause_pending;	/* its pause() is not done (FS-04) */
+	uint64_t lent, skipped;		/* packets, at its limit */
 };
 
 struct nbl_lane {

@@ -1,148 +1,72 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* link.c - what stands between one module's call and the next one's handler, and at the edges. */
-#include "stack/stack.h"
+/* link.c - the call tables: which handler each module's call, and each lane's, goes to. */
+#include "stack/hops.h"
 
-static struct nbl_lane_filter *engine_part(struct nbl_filter *f)
-{
-	return (struct nbl_lane_filter *)(void *)((uint8_t *)f -
-						  offsetof(struct nbl_lane_filter, f));
-}
+enum path { PATH_RECEIVE, PATH_RETURN, PATH_SEND, PATH_COMPLETE, N_PATHS };
 
-/* ---- hops: what stands between one module's call and the next one's handler ---- */
+/* Of each path: its hops and ends, and which way it goes. */
+static const struct {
+	nbl_hop_fn *hop, *past, *edge;
+	int step;
+	uint32_t bypass;		/* enum nbl_module_paths */
+	uint32_t originates;		/* what comes back here, enum nbl_module_flags */
+} paths[N_PATHS] = {
+	[PATH_RECEIVE] = { nbl_hop_receive, NULL, nbl_edge_upper, 1, NBL_MODULE_RECEIVE, 0 },
+	[PATH_RETURN] = { nbl_hop_receive_return, nbl_hop_own_return, nbl_edge_home, -1,
+			  NBL_MODULE_RECEIVE, NBL_MODULE_ORIGINATES_RECEIVES },
+	[PATH_SEND] = { nbl_hop_send, NULL, nbl_edge_lower, -1, NBL_MODULE_SEND, 0 },
+	[PATH_COMPLETE] = { nbl_hop_send_complete, nbl_hop_own_complete, nbl_edge_home, 1,
+			    NBL_MODULE_SEND, NBL_MODULE_ORIGINATES_SENDS },
+};
 
-/* True once somebody has decided that 'n' is dropped: its holder is where, and stays so. */
-static bool is_dropped(const struct nbl *n)
-{
-	return n->outcome != NBL_OUTCOME_RETURNED && nbl_outcome_is_drop((enum nbl_outcome)n->outcome);
-}
-
-/* Counts the chain in; a module that may keep packets is noted as their holder. */
-static void enter(struct nbl_filter *to, const struct nbl_chain *chain)
-{
-	engine_part(to)->depth++;
-	to->packets += chain->n_nbls;
-	to->held += chain->n_nbls;
-	if (to->module->flags & NBL_MODULE_HOLDS)
-		for (struct nbl *n = chain->head; n; n = n->next)
-			if (!is_dropped(n))
-				n->holder = to->id;
-}
-
-/*
- * A module that did not say it holds must have passed all on when the outermost
- * of its handlers ends; and none passes on more than it got. Each time it is
- * more than before counts.
- */
-static void leave(struct nbl_filter *to)
-{
-	struct nbl_lane_filter *lf = engine_part(to);
-	bool may_hold = to->module->flags & NBL_MODULE_HOLDS;
-	int64_t wrong = to->held < 0 ? -to->held : may_hold ? 0 : to->held;
-
-	if (--lf->depth || NBL_LIKELY(wrong == lf->complained))
-		return;
-	if (wrong > lf->complained)
-		lf->lane->figures.modules[to->id].faults++;
-	lf->complained = wrong;
-}
-
-static void hop_receive(struct nbl_filter *to, struct nbl_chain chain, uint32_t port,
-			uint32_t flags)
-{
-	enter(to, &chain);
-	to->module->receive(to, chain, port, flags);
-	if (NBL_UNLIKELY(flags & NBL_RECEIVE_RESOURCES))
-		to->held -= chain.n_nbls;	/* it is not the module's any more (RX-04) */
-	leave(to);
-}
-
-static void hop_receive_return(struct nbl_filter *to, struct nbl_chain chain, uint32_t port,
-			       uint32_t flags)
-{
-	(void)port;
-	enter(to, &chain);
-	to->module->receive_return(to, chain, flags);
-	leave(to);
-}
-
-static void hop_send(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags)
-{
-	enter(to, &chain);
-	to->module->send(to, chain, port, flags);
-	leave(to);
-}
-
-static void hop_send_complete(struct nbl_filter *to, struct nbl_chain chain, uint32_t port,
-			      uint32_t flags)
-{
-	(void)port;
-	enter(to, &chain);
-	to->module->send_complete(to, chain, flags);
-	leave(to);
-}
-
-/* The edges: 'from' is who passed the chain here. */
-
-static void edge_upper(struct nbl_filter *from, struct nbl_chain chain, uint32_t port,
-		       uint32_t flags)
-{
-	(void)port;
-	(void)flags;
-	nbl_lane_transmit(engine_part(from)->lane, chain, NBL_UPPER);
-}
-
-static void edge_lower(struct nbl_filter *from, struct nbl_chain chain, uint32_t port,
-		       uint32_t flags)
-{
-	(void)port;
-	(void)flags;
-	nbl_lane_transmit(engine_part(from)->lane, chain, NBL_LOWER);
-}
-
-static void edge_home(struct nbl_filter *from, struct nbl_chain chain, uint32_t port,
-		      uint32_t flags)
-{
-	(void)port;
-	(void)flags;
-	nbl_lane_bring_home(engine_part(from)->lane, chain, from->id);
-}
-
-/* ---- linking ---- */
-
-enum path { PATH_RECEIVE, PATH_RETURN, PATH_SEND, PATH_COMPLETE };
-
-static bool handles(const struct nbl_module *m, enum path path)
+static bool has_handler(const struct nbl_module *m, enum path path)
 {
 	switch (path) {
 	case PATH_RECEIVE: return m->receive;
 	case PATH_RETURN: return m->receive_return;
 	case PATH_SEND: return m->send;
 	case PATH_COMPLETE: return m->send_complete;
+	case N_PATHS: break;
 	}
 	return false;
+}
+
+/* What to call of 'lf' on 'path', or NULL: it is passed by (FS-11). */
+static nbl_hop_fn *hop_of(const struct nbl_lane_filter *lf, enum path path)
+{
+	if (!has_handler(lf->f.module, path))
+		return NULL;
+	if (!(lf->of->bypass & paths[path].bypass))
+		return paths[path].hop;
+	return lf->f.module->flags & paths[path].originates ? paths[path].past : NULL;
 }
 
 /* The hop from 'from' along 'path', looking at filters from position 'i' on. */
 static struct nbl_hop next_hop(struct nbl_lane *lane, enum path path, int i,
 			       struct nbl_filter *from)
 {
-	static void (*const handlers[])(struct nbl_filter *, struct nbl_chain, uint32_t, uint32_t) = {
-		[PATH_RECEIVE] = hop_receive, [PATH_RETURN] = hop_receive_return,
-		[PATH_SEND] = hop_send, [PATH_COMPLETE] = hop_send_complete,
-	};
-	static void (*const edges[])(struct nbl_filter *, struct nbl_chain, uint32_t, uint32_t) = {
-		[PATH_RECEIVE] = edge_upper, [PATH_RETURN] = edge_home,
-		[PATH_SEND] = edge_lower, [PATH_COMPLETE] = edge_home,
-	};
-	int step = path == PATH_RECEIVE || path == PATH_COMPLETE ? 1 : -1;
+	for (; i >= 0 && i < (int)lane->n_filters; i += paths[path].step) {
+		nbl_hop_fn *hop = hop_of(lane->filters[i], path);
 
-	for (; i >= 0 && i < (int)lane->n_filters; i += step)
-		if (handles(lane->filters[i]->f.module, path))
-			return (struct nbl_hop){ handlers[path], &lane->filters[i]->f };
-	return (struct nbl_hop){ edges[path], from };
+		if (hop)
+			return (struct nbl_hop){ hop, &lane->filters[i]->f };
+	}
+	return (struct nbl_hop){ paths[path].edge, from };
 }
 
-static void link_lane(struct nbl_lane *lane)
+/* Who indicates to each, to tell who broke a rule. */
+static void link_below(struct nbl_lane *lane)
+{
+	struct nbl_lane_filter *below = NULL;
+
+	for (uint32_t i = 0; i < lane->n_filters; i++) {
+		lane->filters[i]->below = below;
+		if (hop_of(lane->filters[i], PATH_RECEIVE))
+			below = lane->filters[i];
+	}
+}
+
+static void link_lane(struct nbl_lane *lane, bool open)
 {
 	int top = (int)lane->n_filters - 1;
 	struct nbl_filter *edge = &lane->edge.f;
@@ -161,6 +85,23 @@ static void link_lane(struct nbl_lane *lane)
 	lane->complete_first = next_hop(lane, PATH_COMPLETE, 0, edge);
 	lane->returns_unseen = lane->return_first.to == edge;
 	lane->completes_unseen = lane->complete_first.to == edge;
+	lane->closed = !open;
+	if (!open) {
+		lane->indicate_first = (struct nbl_hop){ nbl_closed_receive, edge };
+		lane->send_first = (struct nbl_hop){ nbl_closed_send, edge };
+	}
+	link_below(lane);
+}
+
+/* binding.c: whether somebody above the modules wants types. */
+bool nbl_bindings_want_types(const struct nbl_lane *lane) __attribute__((weak));
+
+static bool wants_types(const struct nbl_lane *lane)
+{
+	for (uint32_t i = 0; i < lane->n_filters; i++)
+		if (lane->filters[i]->f.module->flags & NBL_MODULE_WANTS_TYPES)
+			return true;
+	return lane->bindings && nbl_bindings_want_types && nbl_bindings_want_types(lane);
 }
 
 void nbl_stack_link(struct nbl_stack *s)
@@ -168,9 +109,15 @@ void nbl_stack_link(struct nbl_stack *s)
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
 		struct nbl_lane *lane = &s->lanes[l];
 
-		for (uint32_t i = 0; i < s->n_modules; i++)
+		for (uint32_t i = 0; i < s->n_modules; i++) {
 			lane->filters[i] = &s->modules[i].filters[l];
+			lane->filters[i]->of = &s->modules[i];
+		}
 		lane->n_filters = s->n_modules;
-		link_lane(lane);
+		lane->edge.stack = s;
+		lane->ends[NBL_ORIGIN_MODULE].end = nbl_end_of_modules;
+		lane->ends[NBL_ORIGIN_MODULE].arg = s;
+		link_lane(lane, s->open);
+		lane->parses = wants_types(lane);
 	}
 }

@@ -6,28 +6,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- changing ---- */
+#include "stack/hops.h"
 
 void nbl_stack_init(struct nbl_stack *s, struct nbl_lane *lanes, uint32_t n_lanes)
 {
-	*s = (struct nbl_stack){ .lanes = lanes, .n_lanes = n_lanes };
+	*s = (struct nbl_stack){
+		.lanes = lanes, .n_lanes = n_lanes, .open = true,
+		.pause_timeout_ms = NBL_PAUSE_TIMEOUT_MS, .drain_ms = NBL_DRAIN_MS,
+	};
+	pthread_mutex_init(&s->mutex, NULL);
 	nbl_stack_link(s);
 }
 
-static void free_module(struct nbl_stack_module *sm)
+int nbl_stack_go(struct nbl_stack *s, struct nbl_stack_module *sm, enum nbl_module_event event)
 {
+	int r = nbl_module_life_go(&sm->life, event);
+
+	if (r < 0)
+		return r;
+	for (uint32_t l = 0; sm->filters && l < s->n_lanes; l++)
+		sm->filters[l].f.state = (uint8_t)sm->life.state;
+	if (sm->filters)
+		nbl_limits_set_gates(s, sm);
+	return 0;
+}
+
+static void free_module(struct nbl_stack *s, struct nbl_stack_module *sm)
+{
+	nbl_stack_go(s, sm, NBL_MODULE_DETACH);
 	if (sm->module->detach)
 		sm->module->detach(sm->context);
+	nbl_limits_end(sm);
 	free(sm->filters);
 	free(sm->lane_states);
 }
 
 void nbl_stack_done(struct nbl_stack *s)
 {
-	for (uint32_t i = 0; i < s->n_modules; i++)
-		free_module(&s->modules[i]);
+	for (uint32_t i = 0; i < s->n_modules; i++) {
+		/* nothing passes any more, whatever is held */
+		nbl_module_life_go(&s->modules[i].life, NBL_MODULE_PAUSE);
+		nbl_module_life_go(&s->modules[i].life, NBL_MODULE_PAUSE_DONE);
+		free_module(s, &s->modules[i]);
+	}
 	s->n_modules = 0;
 	nbl_stack_link(s);
+	pthread_mutex_destroy(&s->mutex);
 }
 
 int nbl_stack_find(const struct nbl_stack *s, const char *name)
@@ -37,6 +61,8 @@ int nbl_stack_find(const struct nbl_stack *s, const char *name)
 			return (int)i;
 	return -ENOENT;
 }
+
+/* ---- putting in ---- */
 
 static uint16_t unused_id(const struct nbl_stack *s)
 {
@@ -63,10 +89,61 @@ static int attach(struct nbl_stack_module *sm, const struct nbl_option *options,
 	return -EINVAL;
 }
 
+/* Takes the engine's options out of 'options' and attaches with the rest. */
+static int settle_and_attach(struct nbl_stack_module *sm, const struct nbl_option *options,
+			     uint32_t n_options, char *error, size_t error_size)
+{
+	struct nbl_option *rest = malloc((n_options + 1) * sizeof(*rest));
+	uint32_t n_rest;
+	int r;
+
+	if (!rest) {
+		snprintf(error, error_size, "out of memory (ENOMEM)");
+		return -ENOMEM;
+	}
+	r = nbl_module_settings_take(&sm->settings, sm->module->name, options, n_options, rest,
+				     &n_rest, error, error_size);
+	if (!r)
+		r = attach(sm, rest, n_rest, error, error_size);
+	free(rest);
+	return r;
+}
+
 /* A lane state starts on a cache line of its own. */
 static size_t lane_state_stride(const struct nbl_module *m)
 {
 	return (m->lane_state_size + NBL_CACHE_LINE - 1) / NBL_CACHE_LINE * NBL_CACHE_LINE;
+}
+
+/* Longest packet that all queues of 'side' send, bytes. */
+static uint32_t longest(const struct nbl_lane *lane, enum nbl_side side)
+{
+	uint32_t length = UINT32_MAX;
+
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		if (lane->queues[i].q.side == side && lane->queues[i].q.max_length < length)
+			length = lane->queues[i].q.max_length;
+	return length;
+}
+
+static void init_filter(struct nbl_stack *s, const struct nbl_stack_module *sm, uint32_t l,
+			void *lane_state)
+{
+	struct nbl_lane *lane = &s->lanes[l];
+	const struct nbl_module *m = sm->module;
+
+	sm->filters[l].lane = lane;
+	sm->filters[l].stack = s;
+	sm->filters[l].f = (struct nbl_filter){
+		.context = sm->context, .module = m, .id = sm->id, .giver = sm->id,
+		.lane_state = lane_state, .pool = lane->pool, .now_ns = lane->now_ns,
+		.max_length = { longest(lane, NBL_LOWER), longest(lane, NBL_UPPER) },
+		.handle = nbl_handle_of_module(sm->id, s->generation), .lane = (uint16_t)l,
+		.originates = m->flags & (NBL_MODULE_ORIGINATES_SENDS |
+					  NBL_MODULE_ORIGINATES_RECEIVES),
+		.engine = &nbl_engine, .state = (uint8_t)sm->life.state,
+	};
+	lane->figures.modules[sm->id] = (struct nbl_module_figures){ 0 };
 }
 
 static int make_filters(struct nbl_stack *s, struct nbl_stack_module *sm)
@@ -82,25 +159,52 @@ static int make_filters(struct nbl_stack *s, struct nbl_stack_module *sm)
 			return -ENOMEM;
 		memset(sm->lane_states, 0, stride * s->n_lanes);
 	}
-	for (uint32_t l = 0; l < s->n_lanes; l++) {
-		sm->filters[l].lane = &s->lanes[l];
-		sm->filters[l].f = (struct nbl_filter){
-			.context = sm->context, .module = sm->module, .id = sm->id,
-			.lane_state = stride ? sm->lane_states + l * stride : NULL,
-			.handle = sm->id, .lane = (uint16_t)l,
-		};
-		s->lanes[l].figures.modules[sm->id] = (struct nbl_module_figures){ 0 };
-	}
 	return 0;
 }
 
-int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module *module,
-		     const struct nbl_option *options, uint32_t n_options, uint32_t position,
-		     char *error, size_t error_size)
+/* Lanes at rest: what they read of a module is made now. */
+static void put_in(struct nbl_stack *s, struct nbl_stack_module *sm, uint32_t position)
 {
-	struct nbl_stack_module sm = { .module = module };
+	size_t stride = lane_state_stride(sm->module);
+
+	s->generation++;
+	for (uint32_t l = 0; l < s->n_lanes; l++)
+		init_filter(s, sm, l, stride ? sm->lane_states + l * stride : NULL);
+	nbl_limits_begin(s, sm);
+	nbl_limits_set_gates(s, sm);
+	memmove(&s->modules[position + 1], &s->modules[position],
+		(s->n_modules - position) * sizeof(*sm));
+	s->modules[position] = *sm;
+	s->n_modules++;
+	nbl_stack_link(s);
+}
+
+/* 'sm' as far as Paused, not yet among the others. Nothing is left of it on failure. */
+static int prepare(struct nbl_stack *s, struct nbl_stack_module *sm,
+		   const struct nbl_option *options, uint32_t n_options, char *error,
+		   size_t error_size)
+{
 	int r;
 
+	nbl_stack_go(s, sm, NBL_MODULE_ATTACH);
+	r = settle_and_attach(sm, options, n_options, error, error_size);
+	if (r < 0) {
+		nbl_stack_go(s, sm, NBL_MODULE_ATTACH_FAILED);
+		return r;
+	}
+	nbl_stack_go(s, sm, NBL_MODULE_ATTACHED);
+	sm->id = unused_id(s);
+	r = make_filters(s, sm);
+	if (r < 0) {
+		snprintf(error, error_size, "out of memory (ENOMEM)");
+		free_module(s, sm);
+	}
+	return r;
+}
+
+static int may_insert(const struct nbl_stack *s, const struct nbl_module *module, char *error,
+		      size_t error_size)
+{
 	if (s->n_modules == NBL_MAX_MODULES) {
 		snprintf(error, error_size, "the stack is full: %d modules", NBL_MAX_MODULES);
 		return -ENOSPC;
@@ -109,70 +213,160 @@ int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module *module,
 		snprintf(error, error_size, "module %s is in the stack already", module->name);
 		return -EEXIST;
 	}
-	r = attach(&sm, options, n_options, error, error_size);
+	return nbl_module_check(module, error, error_size);
+}
+
+static int insert(struct nbl_stack *s, const struct nbl_module *module,
+		  const struct nbl_option *options, uint32_t n_options, uint32_t position,
+		  char *error, size_t error_size)
+{
+	struct nbl_stack_module sm = { .module = module, .settings = NBL_MODULE_SETTINGS_DEFAULT };
+	const struct nbl_module *failed = NULL;
+	int r = may_insert(s, module, error, error_size);
+
+	if (!r)
+		r = prepare(s, &sm, options, n_options, error, error_size);
 	if (r < 0)
 		return r;
-	sm.id = unused_id(s);
-	r = make_filters(s, &sm);
-	if (r < 0) {
-		snprintf(error, error_size, "out of memory (ENOMEM)");
-		free_module(&sm);
-		return r;
+	if (!nbl_stack_pause_all(s, s->pause_timeout_ms)) {
+		snprintf(error, error_size, "%s", s->why);
+		free_module(s, &sm);
+		nbl_stack_restart_all(s, NULL);
+		return -EBUSY;
 	}
-	memmove(&s->modules[position + 1], &s->modules[position],
-		(s->n_modules - position) * sizeof(sm));
-	s->modules[position] = sm;
-	s->n_modules++;
-	nbl_stack_link(s);
+	put_in(s, &sm, position);
+	r = nbl_stack_restart_all(s, &failed);
+	if (failed == module || r < 0) {
+		snprintf(error, error_size, "%s", s->why);
+		return -ENODEV;
+	}
 	return 0;
 }
 
-/* Calls pause() on every lane and sends out what that sets free; returns what is still held. */
-static uint64_t pause_module(struct nbl_stack *s, struct nbl_stack_module *sm)
+int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module *module,
+		     const struct nbl_option *options, uint32_t n_options, uint32_t position,
+		     char *error, size_t error_size)
 {
-	uint64_t held = 0;
+	int r;
 
-	for (uint32_t l = 0; l < s->n_lanes; l++) {
-		struct nbl_filter *f = &sm->filters[l].f;
-		struct nbl_lane *before = nbl_lane_enter(&s->lanes[l]);
+	pthread_mutex_lock(&s->mutex);
+	r = insert(s, module, options, n_options, position, error, error_size);
+	pthread_mutex_unlock(&s->mutex);
+	return r;
+}
 
-		s->lanes[l].n_burst = 0;
-		if (sm->module->pause)
-			sm->module->pause(f);
-		nbl_lane_publish_tx(&s->lanes[l]);
-		nbl_lane_hand_back(&s->lanes[l]);
-		nbl_lane_enter(before);
-		held += f->held > 0 ? (uint64_t)f->held : 0;
-	}
-	return held;
+/* ---- taking out ---- */
+
+void nbl_stack_drop(struct nbl_stack *s, uint32_t i)
+{
+	struct nbl_stack_module sm = s->modules[i];
+
+	s->n_modules--;
+	memmove(&s->modules[i], &s->modules[i + 1], (s->n_modules - i) * sizeof(sm));
+	nbl_stack_link(s);
+	free_module(s, &sm);
+}
+
+static bool has_nothing(const struct nbl_stack *s, const struct nbl_stack_module *sm)
+{
+	uint64_t counts[NBL_N_OUTSTANDING];
+
+	for (uint32_t l = 0; l < s->n_lanes; l++)
+		if (atomic_load(&sm->filters[l].pause_pending))
+			return false;
+	nbl_limits_get_outstanding(s, sm, counts);
+	for (int c = 0; c < NBL_N_OUTSTANDING; c++)
+		if (counts[c])
+			return false;
+	return true;
 }
 
 int nbl_stack_remove(struct nbl_stack *s, uint32_t i)
 {
-	struct nbl_stack_module sm = s->modules[i];
+	int r = 0;
 
-	if (pause_module(s, &sm))
-		return -EBUSY;
-	s->n_modules--;
-	memmove(&s->modules[i], &s->modules[i + 1], (s->n_modules - i) * sizeof(sm));
-	nbl_stack_link(s);
-	free_module(&sm);
-	return 0;
+	pthread_mutex_lock(&s->mutex);
+	/* that others still hold packets does not matter to one that holds none */
+	if (nbl_stack_pause_all(s, s->pause_timeout_ms) || has_nothing(s, &s->modules[i]))
+		nbl_stack_drop(s, i);
+	else
+		r = -EBUSY;
+	nbl_stack_restart_all(s, NULL);
+	pthread_mutex_unlock(&s->mutex);
+	return r;
 }
 
-uint64_t nbl_stack_flush(struct nbl_stack *s)
-{
-	uint64_t held = 0;
+/* ---- asking ---- */
 
-	/*
-	 * What one module passes on the next may hold too: going up empties the paths
-	 * that lead up, going down the others. Twice, for what is refused at an edge
-	 * turns back.
-	 */
-	for (int pass = 0; pass < 4; pass++) {
-		held = 0;
-		for (uint32_t i = 0; i < s->n_modules; i++)
-			held += pause_module(s, &s->modules[pass % 2 ? s->n_modules - 1 - i : i]);
+static int restart(struct nbl_stack *s)
+{
+	bool quiet = nbl_stack_pause_all(s, s->pause_timeout_ms);
+	int r = nbl_stack_restart_all(s, NULL);
+
+	return r < 0 || quiet ? r : -EBUSY;
+}
+
+int nbl_stack_restart(struct nbl_stack *s)
+{
+	int r;
+
+	pthread_mutex_lock(&s->mutex);
+	r = restart(s);
+	pthread_mutex_unlock(&s->mutex);
+	return r;
+}
+
+int nbl_stack_set_bypass(struct nbl_stack *s, uint32_t i, uint32_t bypass)
+{
+	int r;
+
+	pthread_mutex_lock(&s->mutex);
+	s->modules[i].settings.bypass = bypass;
+	r = restart(s);
+	pthread_mutex_unlock(&s->mutex);
+	return r;
+}
+
+void nbl_stack_tick(struct nbl_stack *s, uint32_t now_ms)
+{
+	if (atomic_exchange(&s->restart_wanted, false))
+		nbl_stack_restart(s);
+	nbl_stack_check_limits(s, now_ms);
+}
+
+/* Brings the lanes to rest for one look, and lets them go on. */
+static void rest(struct nbl_stack *s, bool at_rest)
+{
+	for (uint32_t l = 0; s->lanes_run && l < s->n_lanes; l++) {
+		if (at_rest)
+			nbl_lane_park(&s->lanes[l]);
+		else
+			nbl_lane_unpark(&s->lanes[l]);
 	}
-	return held;
+}
+
+void nbl_stack_indicate_status(struct nbl_stack *s, const struct nbl_status_indication *si)
+{
+	pthread_mutex_lock(&s->mutex);
+	rest(s, true);
+	for (uint32_t l = 0; l < s->n_lanes; l++) {
+		struct nbl_lane *before = nbl_lane_enter(&s->lanes[l]);
+
+		nbl_lane_pass_status(&s->lanes[l], NULL, si);
+		nbl_lane_enter(before);
+	}
+	rest(s, false);
+	pthread_mutex_unlock(&s->mutex);
+}
+
+int nbl_stack_request(struct nbl_stack *s, struct nbl_request *r)
+{
+	int result;
+
+	pthread_mutex_lock(&s->mutex);
+	rest(s, true);
+	result = nbl_lane_pass_request(&s->lanes[0], s, NULL, r);
+	rest(s, false);
+	pthread_mutex_unlock(&s->mutex);
+	return result;
 }

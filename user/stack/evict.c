@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * evict.c - taking out a module that does not let go (HP-04).
+ *
+ * What it has is known three ways: as the owner of received packets, by the holder noted in
+ * them; as the one who referenced them, by their reference holders; and by the account that
+ * clones and copies are on. Its own code is asked first: detach() may free what it knows of.
+ */
+#include <stdlib.h>
+
+#include "core/nbl_internal.h"
+#include "stack/hops.h"
+
+#define PATIENCE_MS 20
+
+static bool references(const struct nbl *n, uint16_t id)
+{
+	struct nbl_pins pins;
+
+	nbl_get_pins(n, &pins);
+	for (uint32_t i = 0; i < pins.n_reference_holders; i++)
+		if (pins.reference_holders[i] == id)
+			return true;
+	return false;
+}
+
+static bool is_owned_by(const struct nbl_lane *lane, const struct nbl *n, uint32_t frame, uint16_t id)
+{
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
+	uint32_t claims = atomic_load_explicit(&n->claims, memory_order_relaxed);
+
+	return e.state == NBL_FRAME_HELD && e.holder == id && claims &&
+	       !(claims & NBL_CLAIM_OWNER_GONE);
+}
+
+/* Ends its claims on the received packets of 'lane'. Acts for the lane, and for the module. */
+static void take_from(struct nbl_lane *lane, uint16_t id)
+{
+	for (uint32_t q = 0; q < lane->n_queues; q++) {
+		const struct nbl_lane_queue *lq = &lane->queues[q];
+
+		for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++) {
+			struct nbl *n = &lane->nbls[f];
+			bool is_owner = is_owned_by(lane, n, f, id);
+
+			while (references(n, id) && !nbl_dereference(n))
+				continue;
+			if (!is_owner)
+				continue;
+			n->outcome = NBL_OUTCOME_MODULE_LIMIT;
+			n->holder = id;
+			nbl_release(n);
+		}
+	}
+}
+
+/* NBLs of the adapter's pool on its account. */
+struct left {
+	struct nbl **nbls;
+	uint32_t n, size;
+	uint16_t id;
+};
+
+static void note_left(void *arg, const struct nbl *n, const struct nbl_pins *pins)
+{
+	struct left *left = arg;
+
+	/* what it originated comes back by itself, and ends then */
+	if (pins->charged_to != left->id || !pins->owner_pending || n->is_out)
+		return;
+	if (left->n < left->size)
+		left->nbls[left->n] = (struct nbl *)(uintptr_t)n;
+	left->n++;
+}
+
+static void take_from_pool(struct nbl_pool *pool, uint16_t id)
+{
+	struct left left = { .id = id };
+
+	nbl_pool_visit(pool, note_left, &left);
+	if (!left.n)
+		return;
+	left.size = left.n;
+	left.nbls = calloc(left.size, sizeof(struct nbl *));
+	if (!left.nbls)
+		return;
+	left.n = 0;
+	nbl_pool_visit(pool, note_left, &left);
+	for (uint32_t i = 0; i < left.size; i++)
+		nbl_release(left.nbls[i]);
+	free(left.nbls);
+}
+
+void nbl_stack_evict(struct nbl_stack *s, uint32_t i)
+{
+	uint16_t id, before;
+
+	pthread_mutex_lock(&s->mutex);
+	id = s->modules[i].id;
+	nbl_stack_pause_all(s, s->pause_timeout_ms < PATIENCE_MS ? s->pause_timeout_ms : PATIENCE_MS);
+	nbl_stack_drop(s, i);
+	before = nbl_holder_enter(id);
+	for (uint32_t l = 0; l < s->n_lanes; l++) {
+		struct nbl_lane *lane_before = nbl_lane_enter(&s->lanes[l]);
+
+		if (!l && s->lanes[l].pool)
+			take_from_pool(s->lanes[l].pool, id);
+		take_from(&s->lanes[l], id);
+		nbl_lane_enter(lane_before);
+	}
+	nbl_holder_enter(before);
+	nbl_stack_restart_all(s, NULL);
+	pthread_mutex_unlock(&s->mutex);
+}

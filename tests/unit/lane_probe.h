@@ -36,12 +36,13 @@ static void probe_return(struct nbl_filter *f, struct nbl_chain chain, uint32_t 
 
 static const struct nbl_module probe_module = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "probe",
-	.flags = NBL_MODULE_HOLDS, .receive = probe_receive,
+	.flags = NBL_MODULE_HOLDS, .receive = probe_receive, .status = nbl_filter_pass_status,
 };
 
 static const struct nbl_module watching_probe = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "probe",
 	.flags = NBL_MODULE_HOLDS, .receive = probe_receive, .receive_return = probe_return,
+	.status = nbl_filter_pass_status,
 };
 
 RIG_UNUSED static const struct nbl_module *const no_modules[] = { NULL };

@@ -44,6 +44,7 @@ static const struct nbl_module watch = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "watch",
 	.receive = watch_receive, .receive_return = watch_return,
 	.send = watch_send, .send_complete = watch_complete,
+	.status = nbl_filter_pass_status,
 };
 
 static bool is_unwanted(const struct nbl *n)
@@ -71,7 +72,7 @@ static void sieve_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t
 
 static const struct nbl_module sieve = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "sieve",
-	.receive = sieve_receive,
+	.receive = sieve_receive, .status = nbl_filter_pass_status,
 };
 
 static const struct nbl_module *const only_count[] = { &nbl_module_count, NULL };

@@ -30,6 +30,7 @@ static void see_return(struct nbl_filter *f, struct nbl_chain chain, uint32_t fl
 static const struct nbl_module keeper = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "keeper",
 	.flags = NBL_MODULE_HOLDS, .receive = keep_some, .receive_return = see_return,
+	.status = nbl_filter_pass_status,
 };
 
 static const struct nbl_module *const modules[] = { &keeper, NULL };

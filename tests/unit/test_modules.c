@@ -61,7 +61,7 @@ START_TEST(a_module_that_is_not_there_is_not_found)
 	ck_assert_ptr_null(nbl_module_find("coun"));
 	ck_assert_ptr_null(nbl_module_find("counts"));
 	ck_assert_ptr_null(nbl_module_find(""));
-	ck_assert_ptr_null(nbl_modules[2]);
+	ck_assert_ptr_null(nbl_modules[3]);
 }
 END_TEST
 

@@ -47,11 +47,13 @@ static void trace_complete(struct nbl_filter *f, struct nbl_chain c, uint32_t fl
 
 static const struct nbl_module tracers[N_TRACERS] = {
 	{ HEAD("a"), .receive = trace_receive, .receive_return = trace_return, .send = trace_send,
-	  .send_complete = trace_complete },
+	  .send_complete = trace_complete, .status = nbl_filter_pass_status },
 	{ HEAD("b"), .receive = trace_receive, .receive_return = trace_return, .send = trace_send,
-	  .send_complete = trace_complete },
-	{ HEAD("c"), .receive = trace_receive, .send_complete = trace_complete },
-	{ HEAD("d"), .receive_return = trace_return, .send = trace_send },
+	  .send_complete = trace_complete, .status = nbl_filter_pass_status },
+	{ HEAD("c"), .receive = trace_receive, .send_complete = trace_complete,
+	  .status = nbl_filter_pass_status },
+	{ HEAD("d"), .receive_return = trace_return, .send = trace_send,
+	  .status = nbl_filter_pass_status },
 };
 
 static const struct nbl_module *const no_modules[] = { NULL };
@@ -60,6 +62,7 @@ static void begin(void)
 {
 	rig_make(&rig, RIG_SHAPE(0));
 	rig_up(&rig, no_modules, NBL_TAKEOVER_FRESH);
+	rig.stack.pause_timeout_ms = 20;
 	rig_turn(&rig);
 }
 
@@ -81,9 +84,10 @@ static uint64_t faults(uint32_t i)
 
 static void insert(const struct nbl_module *m, uint32_t position)
 {
+	const struct nbl_option all = { "max-share", "100" };
 	char error[64];
 
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, NULL, 0, position, error, sizeof(error)), 0);
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, &all, 1, position, error, sizeof(error)), 0);
 }
 
 /* ---- order ---- */
@@ -229,7 +233,7 @@ static void detach(void *context)
 
 static const struct nbl_module attached = {
 	HEAD("attached"), .lane_state_size = 100, .attach = attach, .detach = detach,
-	.receive = trace_receive,
+	.receive = trace_receive, .status = nbl_filter_pass_status,
 };
 
 START_TEST(what_was_attached_is_detached_once)
@@ -317,7 +321,8 @@ static int hold_pause(struct nbl_filter *f)
 }
 
 #define HOLDER(n) { HEAD(n), .flags = NBL_MODULE_HOLDS, .lane_state_size = sizeof(struct hold_lane), \
-		    .receive = hold_receive, .send = hold_send, .pause = hold_pause }
+		    .receive = hold_receive, .send = hold_send, .pause = hold_pause, \
+		    .status = nbl_filter_pass_status }
 
 static const struct nbl_module holders[] = { HOLDER("h0"), HOLDER("h1"), HOLDER("h2"), HOLDER("h3") };
 
@@ -340,7 +345,7 @@ START_TEST(a_flush_empties_all_modules_whichever_way_packets_go)
 }
 END_TEST
 
-START_TEST(removing_a_holder_passes_its_packets_to_the_next)
+START_TEST(removing_a_holder_has_all_pass_on_what_they_hold)
 {
 	begin();
 	for (uint32_t i = 0; i < 3; i++)
@@ -351,12 +356,11 @@ START_TEST(removing_a_holder_passes_its_packets_to_the_next)
 	ck_assert_int_eq(filter(0)->held, 40);
 	ck_assert_int_eq(filter(2)->held, 30);
 	ck_assert_int_eq(nbl_stack_remove(&rig.stack, 0), 0);
-	ck_assert_int_eq(filter(0)->held, 40);	/* h1 by now */
-	ck_assert_int_eq(nbl_stack_remove(&rig.stack, 1), 0);
-	ck_assert_int_eq(filter(0)->held, 70);
-	rig_check(&rig);
-	ck_assert_int_eq(nbl_stack_remove(&rig.stack, 0), 0);
+	ck_assert_int_eq(filter(0)->held, 0);	/* h1 by now */
+	ck_assert_int_eq(filter(1)->held, 0);
 	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_HELD], 0);
+	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_TX], 70);
+	rig_check(&rig);
 	rig_settle(&rig);
 	rig_check_all_left(&rig);
 	end();
@@ -424,7 +428,6 @@ static void *play_kernel(void *arg)
 
 START_TEST(modules_come_and_go_under_load_and_nothing_is_lost_or_reordered)
 {
-	const struct nbl_option option = { "ms", "1" };
 	struct rig_random random = rig_random(0x5eed0005);
 	uint64_t until = rig_now_ns() + 1500000000;
 	pthread_t kernel;
@@ -436,6 +439,7 @@ START_TEST(modules_come_and_go_under_load_and_nothing_is_lost_or_reordered)
 	for (; rig_now_ns() < until; n_changes++) {
 		const struct nbl_module *const all[] = { &nbl_module_count, &nbl_module_delay,
 							 &holders[0], &holders[1] };
+		const struct nbl_option options[] = { { "max-share", "100" }, { "ms", "1" } };
 		const struct nbl_module *m = all[rig_random_below(&random, 4)];
 		char error[64];
 		const char *fault;
@@ -446,8 +450,8 @@ START_TEST(modules_come_and_go_under_load_and_nothing_is_lost_or_reordered)
 		if (i >= 0)
 			ck_assert_int_eq(nbl_stack_remove(&rig.stack, (uint32_t)i), 0);
 		else
-			ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, &option,
-				m == &nbl_module_delay,
+			ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, options,
+				m == &nbl_module_delay ? 2 : 1,
 				rig_random_below(&random, rig.stack.n_modules + 1), error,
 				sizeof(error)), 0);
 		fault = rig_fault(&rig, 0);
@@ -483,7 +487,8 @@ static void steal(struct nbl_filter *f, struct nbl_chain c, uint32_t port, uint3
 		nbl_filter_indicate(f, c, port, flags);
 }
 
-static const struct nbl_module thief = { HEAD("thief"), .receive = steal };
+static const struct nbl_module thief = { HEAD("thief"), .receive = steal,
+					 .status = nbl_filter_pass_status };
 
 START_TEST(keeping_packets_without_having_said_so_is_a_fault_each_time_it_is_done)
 {
@@ -534,6 +539,7 @@ static void one_by_one(struct nbl_filter *f, struct nbl_chain c, uint32_t port, 
 
 static const struct nbl_module splitter = {
 	HEAD("splitter"), .receive = one_by_one, .receive_return = trace_return,
+	.status = nbl_filter_pass_status,
 };
 
 START_TEST(what_comes_back_while_a_handler_runs_is_no_fault)
@@ -560,7 +566,7 @@ static void miscount(struct nbl_filter *f, struct nbl_chain c, uint32_t port, ui
 }
 
 static const struct nbl_module generous = { HEAD("generous"), .flags = NBL_MODULE_HOLDS,
-					    .receive = miscount };
+					    .receive = miscount, .status = nbl_filter_pass_status };
 
 START_TEST(passing_on_more_than_one_got_is_a_fault)
 {
@@ -586,7 +592,7 @@ int main(void)
 		{ what_was_attached_is_detached_once, 1 },
 		{ each_lane_has_a_zeroed_state_on_cache_lines_of_its_own, 1 },
 		{ a_flush_empties_all_modules_whichever_way_packets_go, 1 },
-		{ removing_a_holder_passes_its_packets_to_the_next, 1 },
+		{ removing_a_holder_has_all_pass_on_what_they_hold, 1 },
 		{ a_module_that_does_not_let_go_stays_and_works, 1 },
 		{ a_flush_sends_what_it_can_even_if_the_ring_is_small, 1 },
 		{ modules_come_and_go_under_load_and_nothing_is_lost_or_reordered, 1 },

@@ -6,9 +6,6 @@
 #include "core/nbl_internal.h"
 #include "stack/hops.h"
 
-/* originated.c; without it nothing is queued below the modules */
-void nbl_lane_cancel(struct nbl_lane *lane, uint64_t cancel_id) __attribute__((weak));
-
 /* The position of 'f' among the filters of 'lane'; NULL: above, or below, them all. */
 static int position(const struct nbl_lane *lane, const struct nbl_filter *f, int if_null)
 {
@@ -162,8 +159,7 @@ void nbl_lane_cancel_sends(struct nbl_lane *lane, struct nbl_filter *from, uint6
 		f->module->cancel_send(f, cancel_id);
 		nbl_call_end(f, before);
 	}
-	if (nbl_lane_cancel)
-		nbl_lane_cancel(lane, cancel_id);
+	nbl_lane_cancel(lane, cancel_id);
 }
 
 static void cancel(struct nbl_filter *f, uint64_t cancel_id)

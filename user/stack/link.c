@@ -112,11 +112,11 @@ void nbl_stack_link(struct nbl_stack *s)
 		for (uint32_t i = 0; i < s->n_modules; i++) {
 			lane->filters[i] = &s->modules[i].filters[l];
 			lane->filters[i]->of = &s->modules[i];
+			lane->filters[i]->f.pool = lane->pool;
 		}
 		lane->n_filters = s->n_modules;
 		lane->edge.stack = s;
-		lane->ends[NBL_ORIGIN_MODULE].end = nbl_end_of_modules;
-		lane->ends[NBL_ORIGIN_MODULE].arg = s;
+		nbl_lane_set_end(lane, NBL_ORIGIN_MODULE, nbl_end_of_modules, s);
 		link_lane(lane, s->open);
 		lane->parses = wants_types(lane);
 	}

@@ -264,26 +264,43 @@ int nbl_stack_restart_all(struct nbl_stack *s, const struct nbl_module **ret_fai
 
 /* ---- one module by itself ---- */
 
+/* Sends what others handed on outside of a turn, too. */
+static void publish_lanes(struct nbl_stack *s)
+{
+	for (uint32_t l = 0; l < s->n_lanes; l++) {
+		struct nbl_lane *before = nbl_lane_enter(&s->lanes[l]);
+
+		nbl_lane_publish_tx(&s->lanes[l]);
+		nbl_lane_hand_back(&s->lanes[l]);
+		nbl_lane_enter(before);
+	}
+}
+
+/* Has 'sm' pass on what it holds, if it holds any. */
+static void flush(struct nbl_stack *s, struct nbl_stack_module *sm)
+{
+	uint64_t counts[NBL_N_OUTSTANDING];
+
+	nbl_limits_get_outstanding(s, sm, counts);
+	if (!counts[NBL_QUEUED_RECEIVE] && !counts[NBL_QUEUED_SEND])
+		return;
+	if (nbl_stack_go(s, sm, NBL_MODULE_PAUSE) < 0)
+		return;
+	ask_to_pause(s, sm, true);
+	nbl_stack_go(s, sm, NBL_MODULE_PAUSE_DONE);
+	if (restart_module(s, sm) < 0)
+		atomic_store(&s->restart_wanted, true);	/* deals with it */
+}
+
 uint64_t nbl_stack_flush(struct nbl_stack *s)
 {
 	uint64_t held = 0;
 
 	pthread_mutex_lock(&s->mutex);
 	for (int pass = 0; pass < 4; pass++)
-		for (uint32_t i = 0; i < s->n_modules; i++) {
-			struct nbl_stack_module *sm = &s->modules[pass % 2 ? s->n_modules - 1 - i : i];
-			uint64_t counts[NBL_N_OUTSTANDING];
-
-			nbl_limits_get_outstanding(s, sm, counts);
-			if (!counts[NBL_QUEUED_RECEIVE] && !counts[NBL_QUEUED_SEND])
-				continue;
-			if (nbl_stack_go(s, sm, NBL_MODULE_PAUSE) < 0)
-				continue;
-			ask_to_pause(s, sm, true);
-			nbl_stack_go(s, sm, NBL_MODULE_PAUSE_DONE);
-			if (restart_module(s, sm) < 0)
-				atomic_store(&s->restart_wanted, true);	/* deals with it */
-		}
+		for (uint32_t i = 0; i < s->n_modules; i++)
+			flush(s, &s->modules[pass % 2 ? s->n_modules - 1 - i : i]);
+	publish_lanes(s);
 	for (uint32_t i = 0; i < s->n_modules; i++) {
 		uint64_t counts[NBL_N_OUTSTANDING];
 

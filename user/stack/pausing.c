@@ -128,30 +128,37 @@ static bool sweep(struct nbl_stack *s)
 	return quiet;
 }
 
-/* The sentence about the first module that is not quiet: which packets are missing. Rule: FS-05. */
-static void say_what_is_missing(struct nbl_stack *s, uint64_t waited_ms)
+/* Appends what 'sm' is missing to the sentence of 'length' so far; returns its length. */
+static int say_of(struct nbl_stack *s, const struct nbl_stack_module *sm, int length)
 {
+	int size = (int)sizeof(s->why), n = length;
 	uint64_t counts[NBL_N_OUTSTANDING];
-	uint32_t i = 0;
-	int n;
+	bool pending = false;
 
-	while (i < s->n_modules && is_quiet(s, &s->modules[i]))
-		i++;
-	if (i == s->n_modules)
-		return;
-	nbl_limits_get_outstanding(s, &s->modules[i], counts);
-	n = snprintf(s->why, sizeof(s->why), "module %s still holds packets after %llu ms (EBUSY):",
-		     s->modules[i].module->name, (unsigned long long)waited_ms);
-	for (int c = 0; c < NBL_N_OUTSTANDING && n < (int)sizeof(s->why); c++)
+	nbl_limits_get_outstanding(s, sm, counts);
+	n += snprintf(s->why + n, (size_t)(size - n), "; module %s:", sm->module->name);
+	for (int c = 0; c < NBL_N_OUTSTANDING && n < size; c++)
 		if (counts[c])
-			n += snprintf(s->why + n, sizeof(s->why) - (size_t)n, " %llu %s",
+			n += snprintf(s->why + n, (size_t)(size - n), " %llu %s",
 				      (unsigned long long)counts[c],
 				      nbl_outstanding_name((enum nbl_outstanding)c));
-	for (uint32_t l = 0; l < s->n_lanes && n < (int)sizeof(s->why); l++)
-		if (atomic_load(&s->modules[i].filters[l].pause_pending)) {
-			snprintf(s->why + n, sizeof(s->why) - (size_t)n, " (its pause is pending)");
-			break;
-		}
+	for (uint32_t l = 0; l < s->n_lanes; l++)
+		pending |= atomic_load(&sm->filters[l].pause_pending);
+	if (pending && n < size)
+		n += snprintf(s->why + n, (size_t)(size - n), " its pause is pending");
+	return n < size ? n : size - 1;
+}
+
+/* The sentence about those that are not quiet: which packets are missing. Rule: FS-05. */
+static void say_what_is_missing(struct nbl_stack *s, uint64_t waited_ms)
+{
+	int n = snprintf(s->why, sizeof(s->why),
+			 "packets are still in modules' hands after %llu ms (EBUSY)",
+			 (unsigned long long)waited_ms);
+
+	for (uint32_t i = 0; i < s->n_modules; i++)
+		if (!is_quiet(s, &s->modules[i]))
+			n = say_of(s, &s->modules[i], n);
 }
 
 static bool is_sending(const struct nbl_stack *s)

@@ -12,6 +12,7 @@
 #include "worker/sandbox.h"
 #include "worker/worker.h"
 
+#define TICK_MS		100
 #define FINISH_MS	1000	/* for packets in hand when told to stop */
 #define GRACE_MS	50	/* after a keeper's death, for packets that are on their way here */
 
@@ -43,7 +44,14 @@ static bool serve(struct worker *w, int socket)
 	struct worker_request request;
 	struct worker_reply reply;
 
-	while (!handover_receive(socket, &request, sizeof(request), -1, NULL, 0, NULL)) {
+	for (;;) {
+		int r = handover_receive(socket, &request, sizeof(request), TICK_MS, NULL, 0, NULL);
+
+		worker_tick(w);
+		if (r == -ETIMEDOUT)
+			continue;
+		if (r < 0)
+			break;
 		if (request.op == WORKER_STOP)
 			return true;
 		worker_serve(w, &request, &reply);
@@ -71,8 +79,10 @@ int main(void)
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	/* The keeper is gone. Where nothing may pass unfiltered, filter on until its successor ends us. */
-	while (w.fail_closed)
-		poll(NULL, 0, -1);
+	while (w.fail_closed) {
+		poll(NULL, 0, TICK_MS);
+		worker_tick(&w);
+	}
 	/* Otherwise bypass this worker first, so that ending it loses nothing. */
 	worker_let_go(&w);
 	poll(NULL, 0, GRACE_MS);

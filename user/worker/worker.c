@@ -16,6 +16,7 @@
 #define MAX_FDS		(2 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
 #define HANDOVER_TIMEOUT_MS 5000
 #define HUGE_PAGE	(2u << 20)
+#define PAUSE_MS	1500	/* the keeper waits 2 s for an answer */
 
 /* ---- taking over ---- */
 
@@ -142,6 +143,8 @@ static int set_up(struct worker *w, const struct handover *h, int *sockets, char
 	}
 	nbl_set_default_pools(w->pool, w->pool);
 	nbl_stack_init(&w->stack, w->lanes, w->n_lanes);
+	w->stack.pause_timeout_ms = PAUSE_MS;
+	w->stack.fail_closed = h->fail_closed;
 	for (uint32_t i = 0; i < h->n_modules && !r; i++)
 		r = add_module(w, &h->modules[i], i, why, why_size);
 	for (uint32_t i = 0; i < w->n_lanes && !r; i++)
@@ -205,7 +208,17 @@ int worker_start(struct worker *w)
 	/* A thread calls the system when it begins; the sandbox must find it past that. */
 	park_all(w);
 	unpark_all(w);
+	w->stack.lanes_run = true;
 	return 0;
+}
+
+void worker_tick(struct worker *w)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	nbl_stack_tick(&w->stack, (uint32_t)((uint64_t)now.tv_sec * 1000 +
+					     (uint64_t)now.tv_nsec / 1000000));
 }
 
 static int remove_module(struct worker *w, const char *name, char *why, size_t why_size)
@@ -219,7 +232,7 @@ static int remove_module(struct worker *w, const char *name, char *why, size_t w
 	}
 	r = nbl_stack_remove(&w->stack, (uint32_t)i);
 	if (r == -EBUSY)
-		snprintf(why, why_size, "module %s still holds packets (EBUSY)", name);
+		snprintf(why, why_size, "%s", w->stack.why);
 	return r;
 }
 
@@ -244,7 +257,6 @@ void worker_serve(struct worker *w, const struct worker_request *request, struct
 {
 	struct worker_reply reply = { .result = -EINVAL };
 
-	park_all(w);
 	switch (request->op) {
 	case WORKER_MODULE_ADD:
 		reply.result = add_module(w, &request->module, request->position, reply.text,
@@ -255,11 +267,12 @@ void worker_serve(struct worker *w, const struct worker_request *request, struct
 					     sizeof(reply.text));
 		break;
 	case WORKER_AUDIT:
+		park_all(w);
 		reply.result = audit(w, &reply.audit);
+		unpark_all(w);
 		break;
 	}
 	worker_name_modules(w, &reply);
-	unpark_all(w);
 	*ret = reply;
 }
 

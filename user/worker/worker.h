@@ -30,6 +30,9 @@ NBL_MUST_CHECK int worker_take_over(struct worker *w, int socket, char *why, siz
 
 NBL_MUST_CHECK int worker_start(struct worker *w);	/* starts the lanes */
 
+/* What has to be done now and then, while lanes run: restarts that modules want, their limits. */
+void worker_tick(struct worker *w);
+
 /* Does one request (borrows; fills ret). WORKER_STOP is the caller's. */
 void worker_serve(struct worker *w, const struct worker_request *request, struct worker_reply *ret);
 

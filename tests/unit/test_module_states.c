@@ -2,6 +2,22 @@
 /* test_module_states.c - the life of a module, its handlers and options, pausing and restarting the stack. */
 #include "unit/module_fixture.h"
 
+/* The C library's own, so that memory can run out here. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+
+static _Atomic bool no_memory;
+
+void *malloc(size_t size)
+{
+	return no_memory ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return no_memory ? NULL : __libc_calloc(n, size);
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -532,6 +548,29 @@ START_TEST(all_of_the_stack_passes_on_what_it_holds_when_one_is_put_in)
 }
 END_TEST
 
+START_TEST(detaching_allocates_nothing)
+{
+	void *volatile nothing;
+	int r;
+
+	begin(3);
+	rig_deliver(&rig, 0, 10);
+	rig_turn(&rig);
+	rig_run_kernel(&rig);
+	no_memory = true;
+	nothing = malloc(1);
+	r = nbl_stack_remove(&rig.stack, 1);
+	nbl_stack_evict(&rig.stack, 0);
+	no_memory = false;
+	ck_assert_ptr_null(nothing);
+	ck_assert_int_eq(r, 0);
+	ck_assert_uint_eq(rig.stack.n_modules, 1);
+	rig_settle(&rig);
+	rig_check_all_left(&rig);
+	end();
+}
+END_TEST
+
 /* ---- one at a time ---- */
 
 static _Atomic int inside, overlaps;
@@ -675,6 +714,7 @@ int main(void)
 		  NBL_N_OUTSTANDING },
 		{ a_pending_pause_is_waited_for_until_its_module_says_so, 1 },
 		{ all_of_the_stack_passes_on_what_it_holds_when_one_is_put_in, 1 },
+		{ detaching_allocates_nothing, 1 },
 		{ changes_from_several_threads_never_overlap, 1 },
 		{ two_instances_of_one_module_see_their_own_contexts, 1 },
 		{ changes_beside_a_running_lane_lose_and_reorder_nothing, 1 },

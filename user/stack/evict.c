@@ -6,8 +6,6 @@
  * them; as the one who referenced them, by their reference holders; and by the account that
  * clones and copies are on. Its own code is asked first: detach() may free what it knows of.
  */
-#include <stdlib.h>
-
 #include "core/nbl_internal.h"
 #include "stack/hops.h"
 
@@ -24,7 +22,8 @@ static bool references(const struct nbl *n, uint16_t id)
 	return false;
 }
 
-static bool is_owned_by(const struct nbl_lane *lane, const struct nbl *n, uint32_t frame, uint16_t id)
+static bool is_owned_by(const struct nbl_lane *lane, const struct nbl *n, uint32_t frame,
+			uint16_t id)
 {
 	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
 	uint32_t claims = atomic_load_explicit(&n->claims, memory_order_relaxed);
@@ -54,10 +53,10 @@ static void take_from(struct nbl_lane *lane, uint16_t id)
 	}
 }
 
-/* NBLs of the adapter's pool on its account. */
+/* Some NBLs of the adapter's pool on its account. */
 struct left {
-	struct nbl **nbls;
-	uint32_t n, size;
+	struct nbl *nbls[NBL_BURST];
+	uint32_t n;
 	uint16_t id;
 };
 
@@ -66,29 +65,21 @@ static void note_left(void *arg, const struct nbl *n, const struct nbl_pins *pin
 	struct left *left = arg;
 
 	/* what it originated comes back by itself, and ends then */
-	if (pins->charged_to != left->id || !pins->owner_pending || n->is_out)
-		return;
-	if (left->n < left->size)
-		left->nbls[left->n] = (struct nbl *)(uintptr_t)n;
-	left->n++;
+	if (left->n < NBL_BURST && pins->charged_to == left->id && pins->owner_pending && !n->is_out)
+		left->nbls[left->n++] = (struct nbl *)(uintptr_t)n;
 }
 
+/* They must not go home while they are visited: some at a time, and without memory of its own (FS-07). */
 static void take_from_pool(struct nbl_pool *pool, uint16_t id)
 {
 	struct left left = { .id = id };
 
-	nbl_pool_visit(pool, note_left, &left);
-	if (!left.n)
-		return;
-	left.size = left.n;
-	left.nbls = calloc(left.size, sizeof(struct nbl *));
-	if (!left.nbls)
-		return;
-	left.n = 0;
-	nbl_pool_visit(pool, note_left, &left);
-	for (uint32_t i = 0; i < left.size; i++)
-		nbl_release(left.nbls[i]);
-	free(left.nbls);
+	do {
+		left.n = 0;
+		nbl_pool_visit(pool, note_left, &left);
+		for (uint32_t i = 0; i < left.n; i++)
+			nbl_release(left.nbls[i]);
+	} while (left.n == NBL_BURST);
 }
 
 void nbl_stack_evict(struct nbl_stack *s, uint32_t i)

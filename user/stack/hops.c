@@ -18,7 +18,8 @@ static bool is_dropped(const struct nbl *n)
 }
 
 /* Counts the chain in; a module that may keep packets is noted as their holder. */
-struct nbl_call nbl_hop_enter(struct nbl_filter *to, const struct nbl_chain *chain, bool is_way_back)
+struct nbl_call nbl_hop_enter(struct nbl_filter *to, const struct nbl_chain *chain,
+			      bool is_way_back)
 {
 	nbl_engine_part(to)->depth++;
 	to->packets += chain->n_nbls;
@@ -42,7 +43,7 @@ static bool is_a_holders(const struct nbl_lane *lane, uint16_t id)
 	return false;
 }
 
-/* A module kept packets and had not said it would: those of the burst that nobody else has are in its hands. */
+/* A module kept packets and had not said so: those of the burst that nobody else has are its. */
 static void note_kept(struct nbl_filter *f)
 {
 	struct nbl_lane *lane = nbl_engine_part(f)->lane;
@@ -80,7 +81,7 @@ void nbl_hop_leave(struct nbl_filter *to, struct nbl_call before)
 	lf->complained = wrong;
 }
 
-/* What 'giver' gives back without saying why is its drop; whoever passes it on later is not to blame. */
+/* What 'giver' gives back without saying why is its drop, whoever passes it on later. */
 static void note_drops(const struct nbl_chain *chain, uint32_t giver)
 {
 	for (struct nbl *n = chain->head; n; n = n->next) {
@@ -93,7 +94,7 @@ static void note_drops(const struct nbl_chain *chain, uint32_t giver)
 
 /* ---- up ---- */
 
-/* True if 'to' may not simply be given packets: it is at its limit, as it is, or not to be given any. */
+/* True if 'to' may not simply be given packets: perhaps it is at its limit, or gets none. */
 static inline bool is_barred(const struct nbl_filter *to, const struct nbl_lane_filter *lf)
 {
 	return __atomic_load_n(&lf->gate, __ATOMIC_RELAXED) != NBL_GATE_OPEN ||
@@ -145,7 +146,8 @@ static void receive_past(struct nbl_filter *to, struct nbl_chain chain, uint32_t
 }
 
 /* The flag is only cleared on NBLs of one's own (RX-08): the others are lent still. */
-static uint32_t put_flag_back(struct nbl_filter *from, const struct nbl_chain *chain, uint32_t flags)
+static uint32_t put_flag_back(struct nbl_filter *from, const struct nbl_chain *chain,
+			      uint32_t flags)
 {
 	if (!chain->head || !(chain->head->nbl_flags & NBL_FLAG_BORROWED) ||
 	    flags & NBL_RECEIVE_RESOURCES)
@@ -248,7 +250,10 @@ static void run_back(struct nbl_filter *to, struct nbl_chain chain, uint32_t fla
 	nbl_hop_leave(to, before);
 }
 
-/* Takes what 'to' originated out of 'chain' and gives it back: it was never in its hands as others' are. Rule: SH-05. */
+/*
+ * Takes what 'to' originated out of 'chain' and gives it back: it was never in its hands as
+ * others' are. Rule: SH-05.
+ */
 static void end_own(struct nbl_filter *to, struct nbl_chain *chain, uint32_t flags, bool is_send)
 {
 	struct nbl_chain own = NBL_CHAIN_EMPTY, others = NBL_CHAIN_EMPTY;

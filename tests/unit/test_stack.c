@@ -419,7 +419,7 @@ static void *play_kernel(void *arg)
 			rig_take(r, q, 50);
 			rig_complete(r, q, 50);
 			/* modules that hold all they get must not be told to stop (RX-06) */
-			if (rig_delivered(r) - rig_left(r) < 300)
+			if (rig_delivered(r) - rig_left(r) < 200)
 				rig_deliver(r, q, 20);
 			sched_yield();
 		}

@@ -5,7 +5,7 @@
 
 void nbl_ledger_violation(struct nbl_ledger *l, uint32_t frame)
 {
-	l->violations++;
+	__atomic_fetch_add(&l->violations, 1, __ATOMIC_RELAXED);	/* lanes share it */
 	nbl_ledger_set(l, frame, (struct nbl_ledger_entry){ .state = NBL_FRAME_QUARANTINE });
 }
 
@@ -78,6 +78,8 @@ int nbl_ledger_end_send(struct nbl_ledger *l, uint32_t frame, struct nbl_ledger_
 			return -1 - (int)(uint8_t)old;
 		}
 		sends = (uint8_t)(old >> 8);
+		if (sends == NBL_SENDS_UNKNOWN)
+			return NBL_FRAME_TX;
 		now = sends ? old - (1u << 8) : nbl_ledger_pack(to);
 	} while (!atomic_compare_exchange_weak_explicit(&l->entries[frame], &old, now,
 							memory_order_release,

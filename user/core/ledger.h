@@ -17,7 +17,9 @@
  *   FREE -> HELD -> TX -> HELD -> FREE        frames of pools
  *
  * Clones share bytes, so a frame may be in several TX rings, or several times in
- * one: its entry counts the sends beside the newest, which it names.
+ * one: its entry counts the sends beside the newest, which it names. The count is
+ * exact while its worker lives; a successor finds it too high, never too low, and
+ * calls it unknown: see adopt.c.
  *
  * Any other move is impossible: it quarantines the frame and is counted. Which
  * ring a FILL frame (fill, kernel, rx) or a TX frame (tx, kernel, completion)
@@ -51,7 +53,8 @@ enum nbl_hold_reason {
 /* One entry, 64 bits so that it is written and read whole. */
 struct nbl_ledger_entry {
 	uint8_t state;		/* enum nbl_frame_state */
-	uint8_t reason;		/* enum nbl_hold_reason, when HELD; sends in flight beside this one, when TX */
+	/* enum nbl_hold_reason, when HELD; sends in flight beside the newest or NBL_SENDS_UNKNOWN, when TX */
+	uint8_t reason;
 	uint16_t holder;	/* module id, when HELD; number of the queue, when TX */
 	/* FILL, TX: ring slot. HAND: NBL_HAND_SENT or 0. HELD: monotonic ms when the hold began */
 	uint32_t slot;
@@ -95,7 +98,8 @@ static inline void nbl_ledger_set(struct nbl_ledger *l, uint32_t frame, struct n
 /* Quarantines 'frame' and counts the violation. Owning lane. */
 void nbl_ledger_violation(struct nbl_ledger *l, uint32_t frame);
 
-#define NBL_MOST_SENDS 255u	/* of one frame at a time */
+#define NBL_MOST_SENDS		254u	/* of one frame at a time, beside the newest */
+#define NBL_SENDS_UNKNOWN	255u	/* sent by a worker that died, nobody knows how often */
 
 /* For 'from' masks below. */
 #define NBL_FROM(state) (1u << (state))
@@ -137,8 +141,8 @@ static inline int nbl_ledger_move(struct nbl_ledger *l, uint32_t frame, uint32_t
 int nbl_ledger_send(struct nbl_ledger *l, uint32_t frame, uint16_t queue, uint32_t slot);
 
 /*
- * Ends a send of 'frame'. Returns TX if others go on, else moves it to the entry 'to' and
- * returns to.state; negative, quarantined and counted, if it was not being sent.
+ * Ends a send of 'frame'. Returns TX if others go on, or may, else moves it to the entry 'to'
+ * and returns to.state; negative, quarantined and counted, if it was not being sent.
  */
 int nbl_ledger_end_send(struct nbl_ledger *l, uint32_t frame, struct nbl_ledger_entry to);
 

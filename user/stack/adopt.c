@@ -9,8 +9,11 @@
  *  - RX entries not given back are the interrupted burst, in front, then packets
  *    nobody has seen: their frames are still FILL. Of the burst, frames in HAND
  *    that were not sent run again, or are dropped; the others were dealt with;
- *  - completions not given back whose frames are no longer TX were dealt with;
- *  - frames a dead module held are lost, and free.
+ *  - completions not given back whose frames are no longer TX there were dealt with;
+ *  - frames a dead module held are lost, and free;
+ *  - a frame sent several times at once was so at most as often as the ledger says: some
+ *    entries may not have been published, one completion may have been given back and not
+ *    yet counted. It is free when nothing at all can be with the kernel any more.
  *
  * Ring indices tell how many packets came and were sent since the figures were
  * published; what then has no outcome was dropped with the worker.
@@ -22,6 +25,7 @@
 #include <string.h>
 
 #include "core/nbl_internal.h"
+#include "core/pool_internal.h"
 #include "stack/lane.h"
 
 /* What the dead lane was in the middle of. It ran bursts one after the other: at most one. */
@@ -51,17 +55,16 @@ static struct nbl_lane_queue *queue_number(struct nbl_lane *lane, uint16_t numbe
 	return NULL;
 }
 
-/* What a frame in TX really is: its newest send may not have been shown to the kernel, others may have been. */
+/* What a frame in TX really is. */
 static void correct_sent(struct nbl_lane *lane, uint32_t f, struct nbl_ledger_entry e)
 {
 	const struct nbl_lane_queue *sender = queue_number(lane, e.holder);
 
-	if (sender && is_published(&sender->q.tx, e.slot))
-		return;
 	if (e.reason) {
-		e.reason--;
+		e.reason = NBL_SENDS_UNKNOWN;
 		nbl_ledger_set(&lane->memory->ledger, f, e);
-	} else {
+		lane->awaits_drain = true;
+	} else if (!sender || !is_published(&sender->q.tx, e.slot)) {
 		set_state(lane, f, NBL_FRAME_HAND);
 	}
 }
@@ -126,6 +129,17 @@ static void take_interrupted_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 		nbl_consumer_release(&lq->q.rx);
 }
 
+/* True if 'frame' is being sent on 'lq'; from another queue it may be sent again since it came back here. */
+static bool is_sent_on(const struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint64_t frame)
+{
+	struct nbl_ledger_entry e;
+
+	if (state_of(lane, frame) != NBL_FRAME_TX)
+		return false;
+	e = nbl_ledger_get(&lane->memory->ledger, (uint32_t)frame);
+	return e.reason || e.holder == lq->q.number;
+}
+
 /* Takes completions off the ring that the dead lane had dealt with. */
 static void take_finished_completions(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
@@ -134,7 +148,7 @@ static void take_finished_completions(struct nbl_lane *lane, struct nbl_lane_que
 	for (; n; n--, lq->q.completion.next++) {
 		uint64_t address = nbl_consumer_address(&lq->q.completion, lq->q.completion.next);
 
-		if (state_of(lane, address >> lane->frame_shift) == NBL_FRAME_TX)
+		if (is_sent_on(lane, lq, address >> lane->frame_shift))
 			break;
 	}
 	nbl_consumer_release(&lq->q.completion);
@@ -294,6 +308,64 @@ static void take_over(struct nbl_lane *lane, bool replay)
 	memset(lane->figures.modules, 0, sizeof(lane->figures.modules));
 	if (interrupted.from)
 		run_again(lane, &interrupted);
+}
+
+/* ---- what was sent nobody knows how often ---- */
+
+static bool is_unknown(const struct nbl_lane *lane, uint32_t frame)
+{
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
+
+	return e.state == NBL_FRAME_TX && e.reason == NBL_SENDS_UNKNOWN;
+}
+
+static void free_unknown(struct nbl_lane *lane, const struct nbl_lane_queue *lq)
+{
+	for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++) {
+		struct nbl *n = &lane->nbls[f];
+
+		if (!is_unknown(lane, f) ||
+		    !nbl_lane_move(lane, f, NBL_FROM(NBL_FRAME_TX), NBL_FRAME_FREE, 0))
+			continue;
+		if (n->outcome == NBL_OUTCOME_RETURNED) {
+			n->outcome = NBL_OUTCOME_WORKER_DIED;
+			n->holder = NBL_PLACE_WORKER;
+		}
+		nbl_lane_finish(lane, n);
+	}
+}
+
+/* The pool's may be on the queues of any lane: the last to be drained frees them. */
+static void free_unknown_of_pool(struct nbl_lane *lane)
+{
+	uint32_t first = lane->memory->shape.n_queues * lane->memory->shape.frames_per_queue;
+
+	atomic_store(&lane->drained, true);
+	for (uint32_t l = 0; l < lane->n_peers; l++)
+		if (!atomic_load(&lane->peers[l].drained))
+			return;
+	if (!lane->n_peers || atomic_exchange(&lane->peers[0].pool_swept, true))
+		return;
+	for (uint32_t f = first; f < lane->memory->ledger.n_frames; f++)
+		if (is_unknown(lane, f))
+			nbl_pool_give_frame(lane->pool, f - first);
+}
+
+/* Each entry the kernel takes it completes, so the indices of both rings differ by what it has. */
+void nbl_lane_note_drained(struct nbl_lane *lane, struct nbl_lane_queue *lq)
+{
+	uint32_t completed = nbl_ring_load(lq->q.completion.ring.producer);
+
+	if (nbl_ring_load(lq->q.tx.ring.producer) != completed || lq->q.completion.next != completed)
+		return;
+	lq->drained = true;
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		if (!lane->queues[i].drained)
+			return;
+	lane->awaits_drain = false;
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		free_unknown(lane, &lane->queues[i]);
+	free_unknown_of_pool(lane);
 }
 
 void nbl_lane_adopt(struct nbl_lane *lane, enum nbl_takeover takeover)

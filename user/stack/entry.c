@@ -5,7 +5,8 @@
 
 void nbl_lane_enter_nbl(struct nbl_lane *lane, enum nbl_entry entry, struct nbl *n)
 {
-	atomic_fetch_add_explicit(&lane->n_entered, 1, memory_order_relaxed);
+	/* sequentially consistent: the lane looks at it after it said that it sleeps (lane.c) */
+	atomic_fetch_add(&lane->n_entered, 1);
 	if (nbl_returns_push(&lane->entries[entry], n) && !nbl_lane_is_current(lane))
 		nbl_lane_wake(lane);
 }

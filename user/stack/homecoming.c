@@ -59,7 +59,7 @@ void nbl_lane_set_end(struct nbl_lane *lane, enum nbl_origin origin, nbl_end_fn 
 /* Whose 'n' is at the end of its path. */
 static enum nbl_origin ends_at(const struct nbl_lane *lane, const struct nbl *n)
 {
-	if (n->nbl_flags & NBL_FLAG_INJECTED && lane->ends[NBL_ORIGIN_WFP].end)
+	if (nbl_lane_is_flagged(n, NBL_FLAG_INJECTED) && lane->ends[NBL_ORIGIN_WFP].end)
 		return NBL_ORIGIN_WFP;
 	return n->kind == NBL_KIND_RECEIVE ? NBL_ORIGIN_PORT : nbl_handle_origin(n->source_handle);
 }
@@ -69,7 +69,7 @@ static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *
 {
 	enum nbl_origin origin;
 
-	if (n->nbl_flags & NBL_FLAG_BORROWED) {
+	if (nbl_lane_is_flagged(n, NBL_FLAG_BORROWED)) {
 		/* it is the engine's again when the handler returns, and not before */
 		nbl_violation("RX-04: a borrowed NBL was returned", n->holder);
 		return;

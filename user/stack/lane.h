@@ -44,6 +44,9 @@ struct nbl_lane_queue {
 	uint32_t n_free;
 	uint32_t n_posted;		/* of its frames, out for receive */
 	uint32_t first_frame, n_frames;
+	struct nbl_chain waiting;	/* for room in its TX ring, in order (originated.c) */
+	bool short_of_frames;		/* nbl_lane_is_short() said so last */
+	bool drained;			/* nothing was with the kernel once since adoption (adopt.c) */
 	bool down;			/* the interface was gone or down at the last kick */
 	bool stuck;			/* the last kick got nothing sent */
 };
@@ -111,7 +114,12 @@ struct nbl_lane {
 	bool parses;			/* somebody wants types: fill them before the first handler */
 	bool harvests;			/* the XDP programs leave metadata */
 	bool closed;			/* the stack is pausing: nothing is taken off RX rings */
-	bool short_of_frames;		/* nbl_lane_is_short() said so last */
+	/* frames were inherited that were sent nobody knows how often: adopt.c */
+	bool awaits_drain;
+	_Atomic bool drained;		/* of this lane all that were sent before it are back */
+	struct nbl_lane *peers;		/* all lanes over the pool, itself too */
+	uint32_t n_peers;
+	_Atomic bool pool_swept;	/* of the first of them: the pool's such frames are free */
 	struct nbl_chain done[NBL_N_SIDES];	/* completed on that side, not yet handed back */
 	struct { uint32_t frame; } burst[NBL_BURST];
 	uint32_t n_burst;
@@ -200,10 +208,10 @@ void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 			const struct xdp_desc *descs, uint32_t n, enum nbl_frame_state from);
 
 /*
- * True while so many frames are in modules' hands that the fill rings may run dry: chains are
- * then indicated with NBL_RECEIVE_RESOURCES, until well below. Lane thread. Rules: RX-06, HP-03.
+ * True while so many frames of 'lq' are in modules' hands that its fill ring may run dry: chains
+ * are then indicated with NBL_RECEIVE_RESOURCES, until well below. Lane thread. Rules: RX-06, HP-03.
  */
-bool nbl_lane_is_short(struct nbl_lane *lane);
+bool nbl_lane_is_short(const struct nbl_lane *lane, struct nbl_lane_queue *lq);
 
 /* Marks 'n' as HELD if it is in HAND; so all of the burst that its handlers kept, at no cost if they kept none. */
 void nbl_lane_mark_kept(struct nbl_lane *lane, const struct nbl *n);
@@ -255,10 +263,17 @@ enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, 
  */
 bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t frame);
 
-/* The device refused 'frame' on 'lq' (M7). False if nothing is noted of it. */
-bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame);
+/* The device refused the entry in 'slot' of the TX ring of 'lq', of 'frame' (M7). False if it is not noted. */
+bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame,
+			       uint32_t slot);
 
-/* Tries what waits for room again, and returns how many went. */
+/* True if 'n', a received frame's (borrows), is itself being sent, and not only clones of it. */
+bool nbl_lane_is_sending(const struct nbl_lane *lane, const struct nbl *n);
+
+/* For the audit, at rest: what is wrong with these notes, and of which frame; NULL: nothing. Returns borrowed, for ever. */
+const char *nbl_lane_sends_fault(const struct nbl_lane *lane, uint32_t *ret_frame);
+
+/* Tries what waits for room again, shows it to the kernel, and returns how many went or were refused. */
 uint32_t nbl_lane_send_waiting(struct nbl_lane *lane);
 
 /* Completes what waits for room with this cancel id, SEND_ABORTED. Rules: CN-02, CN-04. */
@@ -338,12 +353,24 @@ void nbl_lane_release_home(struct nbl_home *home, struct nbl *n);
 void nbl_lane_adopt(struct nbl_lane *lane, enum nbl_takeover takeover);
 
 /*
+ * Looks whether the kernel has nothing of 'lq' just now. Once it has had nothing of each queue,
+ * what lane->awaits_drain waits for is free. Lane thread.
+ */
+void nbl_lane_note_drained(struct nbl_lane *lane, struct nbl_lane_queue *lq);
+
+/*
  * Compares the ledger with rings, free lists, claims and figures, and adds to
  * 'audit'. The kernel, and other threads that hold references, may go on. 0 or -ENOMEM.
  */
 int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit);
 
 /* ---- small, shared by the parts ---- */
+
+/* nbl_flags, of which others may set some meanwhile. */
+static inline bool nbl_lane_is_flagged(const struct nbl *n, enum nbl_flags flag)
+{
+	return __atomic_load_n(&n->nbl_flags, __ATOMIC_RELAXED) & (uint32_t)flag;
+}
 
 static inline struct nbl_lane_queue *nbl_lane_home_queue(const struct nbl *n)
 {

@@ -24,13 +24,13 @@
 #endif
 
 #define HEADER_LENGTH	14u		/* of Ethernet: the shortest packet, and what lies in one segment (AR-08) */
-#define MOST_WAITING	1024u		/* NBLs per side that wait for room */
+#define MOST_WAITING	1024u		/* NBLs per queue that wait for room */
 #define MOST_ENTRIES	256u		/* ring entries of one NBL */
 #define NONE		UINT32_MAX
 
 /* One NBL with the kernel. */
 struct send {
-	struct nbl *nbl;
+	struct nbl *nbl;		/* NULL: it was borrowed, and is its originator's again */
 	uint32_t n_open;		/* entries not yet completed */
 	uint32_t next_free;
 	uint8_t side;
@@ -43,6 +43,7 @@ struct entry {
 	uint32_t frame;
 	uint32_t next;			/* of the same frame, or free */
 	uint32_t length;
+	uint32_t slot;			/* of the TX ring */
 	uint16_t queue;			/* its number */
 	bool is_copy;			/* the frame is ours: it goes back to the pool */
 	bool ends_packet;
@@ -53,9 +54,9 @@ struct nbl_lane_sends {
 	struct entry *entries;
 	uint32_t *first;		/* by frame: its entry, plus one; 0 = none */
 	uint32_t free_send, free_entry;
-	uint32_t n_free;		/* entries */
+	uint32_t n_entries, n_free;
 	uint32_t n_open;		/* sends */
-	struct nbl_chain waiting[NBL_N_SIDES];
+	uint32_t n_waiting;		/* NBLs, for room on any queue */
 };
 
 /* ---- notes ---- */
@@ -78,7 +79,7 @@ int nbl_lane_sends_new(struct nbl_lane *lane)
 	for (uint32_t i = 0; i < n; i++)
 		s->sends[i].next_free = s->entries[i].next = i + 1 < n ? i + 1 : NONE;
 	s->free_send = s->free_entry = n ? 0 : NONE;
-	s->n_free = n;
+	s->n_entries = s->n_free = n;
 	return 0;
 }
 
@@ -96,7 +97,7 @@ uint32_t nbl_lane_n_originated(const struct nbl_lane *lane)
 {
 	const struct nbl_lane_sends *s = lane->sends;
 
-	return s->n_open + s->waiting[NBL_LOWER].n_nbls + s->waiting[NBL_UPPER].n_nbls;
+	return s->n_open + s->n_waiting;
 }
 
 static uint32_t new_send(struct nbl_lane_sends *s, struct nbl *n, enum nbl_side side)
@@ -151,15 +152,17 @@ static bool is_ours(const struct nbl_lane *lane, const struct nbl_segment *seg)
 	return nbl_lane_home_queue(n)->lane == lane;
 }
 
-static bool may_send(const struct nbl_lane *lane, const struct nbl_segment *seg)
+/* True if its frame may be sent, after n_before entries that may be of it, too. */
+static bool may_send(const struct nbl_lane *lane, const struct nbl_segment *seg, uint32_t n_before)
 {
 	struct nbl_ledger_entry e;
 
 	if (!is_ours(lane, seg))
 		return false;
 	e = nbl_ledger_get(&lane->memory->ledger, seg->frame);
-	return e.state == NBL_FRAME_HAND || e.state == NBL_FRAME_HELD ||
-	       (e.state == NBL_FRAME_TX && e.reason < NBL_MOST_SENDS);
+	if (e.state == NBL_FRAME_HAND || e.state == NBL_FRAME_HELD)
+		return n_before <= NBL_MOST_SENDS;
+	return e.state == NBL_FRAME_TX && e.reason + n_before < NBL_MOST_SENDS;
 }
 
 /* A run of used bytes in one segment. */
@@ -191,9 +194,9 @@ static bool next_piece(struct piece *p)
 	return false;
 }
 
-/* How many ring entries 'nb' takes as it is; 0 = it has to be copied. */
+/* How many ring entries 'nb', behind n_before others, takes as it is; 0 = it has to be copied. */
 static uint32_t entries_as_is(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
-			      const struct nbl_nb *nb)
+			      const struct nbl_nb *nb, uint32_t n_before)
 {
 	uint32_t most = lq->q.sg && lq->q.max_segments ? lq->q.max_segments : 1, n = 0;
 	struct piece p = first_piece(nb);
@@ -201,37 +204,55 @@ static uint32_t entries_as_is(const struct nbl_lane *lane, const struct nbl_lane
 	if (p.length < HEADER_LENGTH)
 		return 0;
 	do {
-		if (++n > most || !may_send(lane, p.segment))
+		if (++n > most || !may_send(lane, p.segment, n_before + n - 1))
 			return 0;
 	} while (next_piece(&p));
 	return n;
 }
 
-/* What sending an NBL takes. */
-struct needs {
+/* What sending an NBL takes. Made once, and followed: what can be sent as it is changes as it is sent. */
+struct plan {
 	uint32_t n_entries, n_copies;
+	uint64_t copied[MOST_ENTRIES / 64];	/* by number of the NB */
 };
 
-/* Returns NBL_OUTCOME_RETURNED if each packet of 'n' can be sent on 'lq'. Rule: TX-12. */
-static enum nbl_outcome measure(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
-				const struct nbl *n, struct needs *ret)
+static bool is_copied(const struct plan *p, uint32_t i)
 {
-	*ret = (struct needs){ 0, 0 };
-	if (!n->first_nb)
-		return NBL_OUTCOME_TX_INVALID;
-	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
+	return p->copied[i / 64] >> i % 64 & 1;
+}
+
+/* A borrowed one is its originator's again before the kernel has read it. */
+static bool must_copy(const struct nbl *n)
+{
+	return n->kind != NBL_KIND_RECEIVE && nbl_lane_is_flagged(n, NBL_FLAG_BORROWED);
+}
+
+/* Returns NBL_OUTCOME_RETURNED if each packet of 'n' can be sent on 'lq'. Rule: TX-12. */
+static enum nbl_outcome make_plan(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
+				  const struct nbl *n, struct plan *ret)
+{
+	uint32_t ring = lq->q.tx.ring.size, most = ring < MOST_ENTRIES ? ring : MOST_ENTRIES, i = 0;
+
+	*ret = (struct plan){ 0 };
+	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next, i++) {
 		uint32_t entries;
 
-		if (nb->data_length < HEADER_LENGTH || nb->data_length > lq->q.max_length ||
-		    !nbl_nb_is_sound(nb))
+		/* the ring will never hold it all: it may not wait for that */
+		if (i == most || nb->data_length < HEADER_LENGTH ||
+		    nb->data_length > lq->q.max_length || !nbl_nb_is_sound(nb))
 			return NBL_OUTCOME_TX_INVALID;
-		entries = entries_as_is(lane, lq, nb);
+		entries = must_copy(n) ? 0 : entries_as_is(lane, lq, nb, ret->n_entries);
 		ret->n_entries += entries ? entries : 1;
-		ret->n_copies += !entries;
-		if (!entries && (!lane->pool || nb->data_length > lane->pool->frame_size))
+		if (entries)
+			continue;
+		if (!lane->pool)
+			return NBL_OUTCOME_TX_NO_FRAME;
+		if (nb->data_length > lane->pool->frame_size)
 			return NBL_OUTCOME_TX_INVALID;
+		ret->copied[i / 64] |= 1ull << i % 64;
+		ret->n_copies++;
 	}
-	return ret->n_entries > MOST_ENTRIES ? NBL_OUTCOME_TX_INVALID : NBL_OUTCOME_RETURNED;
+	return !i || ret->n_entries > most ? NBL_OUTCOME_TX_INVALID : NBL_OUTCOME_RETURNED;
 }
 
 /* ---- sending ---- */
@@ -245,6 +266,7 @@ static void put_entry(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t
 	struct entry *e = new_entry(lane->sends, send, frame);
 	int was = nbl_ledger_send(&lane->memory->ledger, frame, lq->q.number, slot);
 
+	e->slot = slot;
 	e->queue = lq->q.number;
 	e->length = length;
 	e->is_copy = is_copy;
@@ -255,6 +277,8 @@ static void put_entry(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t
 		if (was >= 0 && was != NBL_FRAME_TX)
 			nbl_lane_count(lane, (enum nbl_frame_state)was, NBL_FRAME_TX, 1);
 	}
+	if (NBL_UNLIKELY(was < 0))
+		nbl_lane_refused(lane, frame, -1 - was);
 	desc->addr = ((uint64_t)frame << lane->frame_shift) + offset;
 	desc->len = length;
 	desc->options = more ? XDP_PKT_CONTD : 0;
@@ -310,39 +334,47 @@ static bool take_frames(struct nbl_pool *pool, uint32_t n, uint32_t *slots)
 
 static bool has_room(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t n)
 {
-	if (lane->sends->n_free < n)
-		return false;
-	if (nbl_producer_room(&lq->q.tx, n) >= n)
-		return true;
-	nbl_lane_make_room(lane, lq);
 	return lane->sends->n_free >= n && nbl_producer_room(&lq->q.tx, n) >= n;
 }
 
-static enum nbl_outcome send_now(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n,
-				 enum nbl_side side, bool *ret_full)
+/* A plan that there is room for. */
+static enum nbl_outcome make_plan_and_room(struct nbl_lane *lane, struct nbl_lane_queue *lq,
+					   const struct nbl *n, struct plan *ret)
 {
-	uint32_t slots[MOST_ENTRIES], send, i = 0;
-	struct needs needs;
-	enum nbl_outcome wrong = measure(lane, lq, n, &needs);
+	enum nbl_outcome wrong = make_plan(lane, lq, n, ret);
 
-	*ret_full = false;
+	if (wrong != NBL_OUTCOME_RETURNED || has_room(lane, lq, ret->n_entries))
+		return wrong;
+	nbl_lane_make_room(lane, lq);
+	/* what has completed meanwhile may be sent as it is now */
+	wrong = make_plan(lane, lq, n, ret);
+	if (wrong != NBL_OUTCOME_RETURNED || has_room(lane, lq, ret->n_entries))
+		return wrong;
+	return NBL_OUTCOME_TX_RING_FULL;
+}
+
+/* Writes all packets of 'n', or none. */
+static enum nbl_outcome send_now(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n)
+{
+	uint32_t slots[MOST_ENTRIES], send, i = 0, n_copied = 0;
+	bool is_lent = must_copy(n);
+	struct plan plan;
+	enum nbl_outcome wrong = make_plan_and_room(lane, lq, n, &plan);
+
 	if (wrong != NBL_OUTCOME_RETURNED)
 		return wrong;
-	if (!has_room(lane, lq, needs.n_entries)) {
-		*ret_full = true;
-		return NBL_OUTCOME_TX_RING_FULL;
-	}
-	/* making room may have brought frames home, but nothing of 'n' has changed */
-	if (needs.n_copies && !take_frames(lane->pool, needs.n_copies, slots))
+	if (plan.n_copies && !take_frames(lane->pool, plan.n_copies, slots))
 		return NBL_OUTCOME_TX_NO_FRAME;
-	send = new_send(lane->sends, n, side);
-	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
-		if (entries_as_is(lane, lq, nb))
-			put_as_is(lane, lq, send, nb);
+	send = new_send(lane->sends, is_lent ? NULL : n, nbl_lane_queue_side(lq));
+	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next, i++) {
+		if (is_copied(&plan, i))
+			put_copy(lane, lq, send, nb, slots[n_copied++]);
 		else
-			put_copy(lane, lq, send, nb, slots[i++]);
+			put_as_is(lane, lq, send, nb);
 	}
 	n->outcome = NBL_OUTCOME_RETURNED;
+	if (is_lent)
+		n->status = NBL_STATUS_SUCCESS;
 	return NBL_OUTCOME_RETURNED;
 }
 
@@ -363,95 +395,119 @@ static struct nbl_lane_queue *queue_for(struct nbl_lane *lane, const struct nbl 
 
 enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, enum nbl_side side)
 {
-	struct nbl_chain *waiting = &lane->sends->waiting[side];
+	struct nbl_lane_queue *lq = queue_for(lane, n, side);
 	enum nbl_outcome outcome = NBL_OUTCOME_TX_RING_FULL;
-	bool is_full = true;
 
 	/* in order: not past what waits (TX-04) */
-	if (nbl_chain_is_empty(waiting))
-		outcome = send_now(lane, queue_for(lane, n, side), n, side, &is_full);
-	if (outcome == NBL_OUTCOME_RETURNED || !is_full || waiting->n_nbls >= MOST_WAITING ||
-	    n->nbl_flags & NBL_FLAG_BORROWED)
+	if (nbl_chain_is_empty(&lq->waiting))
+		outcome = send_now(lane, lq, n);
+	if (outcome != NBL_OUTCOME_TX_RING_FULL || lq->waiting.n_nbls >= MOST_WAITING ||
+	    nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
 		return outcome;
-	nbl_chain_append(waiting, n);
+	nbl_chain_append(&lq->waiting, n);
+	lane->sends->n_waiting++;
 	return NBL_OUTCOME_RETURNED;
+}
+
+/* 'n' (takes) is not sent after all: it waits for nbl_lane_hand_back(). */
+static void fail(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n)
+{
+	nbl_cancel_clear(n);
+	lane->figures.originated.failed++;
+	nbl_chain_append(&lane->done[nbl_lane_queue_side(lq)], n);
+}
+
+static uint32_t send_waiting_on(struct nbl_lane *lane, struct nbl_lane_queue *lq)
+{
+	uint32_t n_gone = 0;
+
+	while (lq->waiting.head) {
+		struct nbl *n = lq->waiting.head;
+		enum nbl_outcome outcome = send_now(lane, lq, n);
+
+		if (outcome == NBL_OUTCOME_TX_RING_FULL)
+			break;
+		nbl_chain_pop(&lq->waiting);
+		lane->sends->n_waiting--;
+		n_gone++;
+		if (outcome == NBL_OUTCOME_RETURNED)
+			continue;
+		nbl_lane_refuse(n, outcome, nbl_lane_queue_side(lq));
+		fail(lane, lq, n);
+	}
+	return n_gone;
 }
 
 uint32_t nbl_lane_send_waiting(struct nbl_lane *lane)
 {
-	uint32_t n_sent = 0;
+	uint32_t n = 0;
 
-	for (int side = 0; side < NBL_N_SIDES; side++) {
-		struct nbl_chain *waiting = &lane->sends->waiting[side];
-
-		while (waiting->head) {
-			struct nbl *n = waiting->head;
-			enum nbl_outcome outcome;
-			bool is_full;
-
-			outcome = send_now(lane, queue_for(lane, n, (enum nbl_side)side), n,
-					   (enum nbl_side)side, &is_full);
-			if (is_full)
-				break;
-			n_sent++;
-			nbl_chain_pop(waiting);
-			if (outcome == NBL_OUTCOME_RETURNED)
-				continue;
-			nbl_lane_refuse(n, outcome, (enum nbl_side)side);
-			lane->figures.originated.failed++;
-			nbl_chain_append(&lane->done[side], n);
-		}
-	}
-	return n_sent;
+	for (uint32_t i = 0; i < lane->n_queues && lane->sends->n_waiting; i++)
+		n += send_waiting_on(lane, &lane->queues[i]);
+	if (n)
+		nbl_lane_publish_tx(lane);
+	return n;
 }
 
 void nbl_lane_cancel(struct nbl_lane *lane, uint64_t cancel_id)
 {
-	if (!cancel_id)
-		return;
-	for (int side = 0; side < NBL_N_SIDES; side++) {
-		struct nbl_chain *waiting = &lane->sends->waiting[side];
-		struct nbl_chain kept = NBL_CHAIN_EMPTY;
+	for (uint32_t i = 0; cancel_id && i < lane->n_queues; i++) {
+		struct nbl_lane_queue *lq = &lane->queues[i];
+		struct nbl_chain waiting = nbl_chain_take(&lq->waiting);
 		struct nbl *n;
 
-		while ((n = nbl_chain_pop(waiting))) {
+		while ((n = nbl_chain_pop(&waiting))) {
 			if (nbl_info_get(n, NBL_INFO_CANCEL_ID) != cancel_id) {
-				nbl_chain_append(&kept, n);
+				nbl_chain_append(&lq->waiting, n);
 				continue;
 			}
+			lane->sends->n_waiting--;
 			n->status = NBL_STATUS_SEND_ABORTED;
-			lane->figures.originated.failed++;
-			nbl_chain_append(&lane->done[side], n);
+			fail(lane, lq, n);
 		}
-		*waiting = kept;
 	}
 }
 
 /* ---- completing ---- */
 
-/* All of it is sent, or was refused by the device. */
-static void finish_send(struct nbl_lane *lane, uint32_t i, const struct nbl_lane_queue *lq)
+/* What became of 'n', all of it sent or refused by the device. */
+static void note_end(struct nbl_lane *lane, const struct send *send, const struct nbl_lane_queue *lq)
 {
-	struct nbl_lane_sends *s = lane->sends;
-	struct send *send = &s->sends[i];
 	struct nbl *n = send->nbl;
 
 	n->status = send->failed ? NBL_STATUS_FAILURE : NBL_STATUS_SUCCESS;
 	n->outcome = send->failed ? NBL_OUTCOME_TX_DEVICE :
 		     lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE;
-	if (send->failed) {
+	if (send->failed)
 		n->holder = send->side == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
-		lane->figures.originated.failed++;
-	} else {
-		lane->figures.originated.sent++;
-	}
 	nbl_cancel_clear(n);
 	/* a borrowed one stays in its chain (RX-05): receive.c finds it done */
-	if (!(n->nbl_flags & NBL_FLAG_BORROWED))
+	if (!nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
 		nbl_chain_append(&lane->done[send->side], n);
+}
+
+static void finish_send(struct nbl_lane *lane, uint32_t i, const struct nbl_lane_queue *lq)
+{
+	struct nbl_lane_sends *s = lane->sends;
+	struct send *send = &s->sends[i];
+
+	if (send->nbl)
+		note_end(lane, send, lq);
+	if (send->failed)
+		lane->figures.originated.failed++;
+	else
+		lane->figures.originated.sent++;
 	send->next_free = s->free_send;
 	s->free_send = i;
 	s->n_open--;
+}
+
+/* Who has 'frame', which is in hands again. */
+static uint16_t holder_of(const struct nbl_lane *lane, const struct entry *e, bool is_pool)
+{
+	const struct nbl *n = is_pool ? lane->sends->sends[e->send].nbl : &lane->nbls[e->frame];
+
+	return n ? n->holder : NBL_PLACE_WORKER;
 }
 
 /* The frame of a completed entry, no other send of it going on, is in hands again. */
@@ -461,7 +517,7 @@ static void end_frame(struct nbl_lane *lane, const struct entry *e)
 	struct nbl_ledger_entry to = {
 		.state = NBL_FRAME_HELD,
 		.reason = is_pool ? NBL_HOLD_POOL : NBL_HOLD_CLONE,
-		.holder = lane->sends->sends[e->send].nbl->holder,
+		.holder = holder_of(lane, e, is_pool),
 		.slot = (uint32_t)(lane->now_ns / 1000000),
 	};
 	int now = nbl_ledger_end_send(&lane->memory->ledger, e->frame, to);
@@ -501,12 +557,88 @@ bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, u
 	return true;
 }
 
-bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame)
+bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame,
+			       uint32_t slot)
 {
-	uint32_t *link = find_entry(lane->sends, frame, lq->q.number);
+	struct nbl_lane_sends *s = lane->sends;
 
-	if (!link)
+	for (uint32_t i = s->first[frame]; i; i = s->entries[i - 1].next) {
+		const struct entry *e = &s->entries[i - 1];
+
+		if (e->queue != lq->q.number || e->slot != slot)
+			continue;
+		s->sends[e->send].failed = true;
+		return true;
+	}
+	return false;
+}
+
+/* ---- asking ---- */
+
+bool nbl_lane_is_sending(const struct nbl_lane *lane, const struct nbl *n)
+{
+	const struct nbl_lane_sends *s = lane->sends;
+	uint32_t frame = n->segment.frame, n_others = 0;
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
+
+	if (e.state != NBL_FRAME_TX)
 		return false;
-	lane->sends->sends[lane->sends->entries[*link - 1].send].failed = true;
-	return true;
+	for (uint32_t i = s->first[frame]; i; i = s->entries[i - 1].next, n_others++)
+		if (s->sends[s->entries[i - 1].send].nbl == n)
+			return true;
+	return e.reason + 1u > n_others;
+}
+
+/* What is wrong with what is noted of 'frame', or NULL. */
+static const char *frame_fault(const struct nbl_lane *lane, uint32_t frame, uint32_t *n_notes)
+{
+	const struct nbl_lane_sends *s = lane->sends;
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
+	const struct nbl *n = nbl_lane_is_pool_frame(lane, frame) ? NULL : &lane->nbls[frame];
+	uint32_t n_here = 0;
+
+	for (uint32_t i = s->first[frame]; i && n_here <= s->n_entries; n_here++)
+		i = s->entries[i - 1].next;
+	*n_notes += n_here;
+	/* of frames in quarantine nobody knows, and of a dead worker's sends nothing is noted */
+	if (e.state == NBL_FRAME_QUARANTINE || (e.state == NBL_FRAME_TX && e.reason == NBL_SENDS_UNKNOWN))
+		return NULL;
+	if (n_here && e.state != NBL_FRAME_TX)
+		return "it is noted as sent and is not";
+	if (n_here && n_here > e.reason + 1u)
+		return "it is noted as sent more often than it is";
+	if (n_here && n && !nbl_lane_is_flagged(n, NBL_FLAG_LENT))
+		return "it is sent for others and not marked so";
+	/* once it may be by its own NBL, of which nothing is noted */
+	if (n && n->home && nbl_lane_home_queue(n)->lane == lane && e.state == NBL_FRAME_TX && e.reason > n_here)
+		return "it is sent more often than it is noted";
+	return NULL;
+}
+
+const char *nbl_lane_sends_fault(const struct nbl_lane *lane, uint32_t *ret_frame)
+{
+	const struct nbl_lane_sends *s = lane->sends;
+	uint32_t n_notes = 0, n_open = 0, n_waiting = 0;
+	uint64_t n_entries = 0;
+
+	*ret_frame = NBL_NO_FRAME;
+	for (uint32_t f = 0; f < lane->memory->ledger.n_frames; f++) {
+		const char *fault = frame_fault(lane, f, &n_notes);
+
+		if (fault) {
+			*ret_frame = f;
+			return fault;
+		}
+	}
+	for (uint32_t i = 0; i < s->n_entries; i++) {
+		n_open += s->sends[i].n_open > 0;
+		n_entries += s->sends[i].n_open;
+	}
+	for (uint32_t i = 0; i < lane->n_queues; i++)
+		n_waiting += lane->queues[i].waiting.n_nbls;
+	if (n_notes + s->n_free != s->n_entries)
+		return "notes of sends are lost";
+	if (n_entries != n_notes || n_open != s->n_open)
+		return "NBLs being sent have more or fewer entries than are noted";
+	return n_waiting == s->n_waiting ? NULL : "NBLs that wait for room are not counted";
 }

@@ -39,27 +39,37 @@ static bool is_with_kernel(const struct nbl_lane_queue *lq, uint32_t slot)
 	return lq && slot - lq->q.tx.next >= lq->q.tx.ring.size;
 }
 
-/* What a dead worker's pool frames are now: free, but for those the kernel has. */
-static void adopt_frames(const struct nbl_lane *lanes, uint32_t n_lanes, struct nbl_memory *m,
+/* What a dead worker's pool frame is now: free, but for those the kernel has, and those beyond help. */
+static struct nbl_ledger_entry adopted(const struct nbl_lane *lanes, uint32_t n_lanes,
+				       struct nbl_ledger_entry e)
+{
+	if (e.state == NBL_FRAME_TX && e.reason) {
+		e.reason = NBL_SENDS_UNKNOWN;
+		return e;
+	}
+	if (e.state == NBL_FRAME_TX &&
+	    is_with_kernel(queue_number(lanes, n_lanes, e.holder), e.slot))
+		return e;
+	e.state = e.state >= NBL_FRAME_QUARANTINE ? NBL_FRAME_QUARANTINE : NBL_FRAME_FREE;
+	return (struct nbl_ledger_entry){ .state = e.state };
+}
+
+static void adopt_frames(struct nbl_lane *lanes, uint32_t n_lanes, struct nbl_memory *m,
 			 bool is_fresh)
 {
 	uint32_t first = m->shape.n_queues * m->shape.frames_per_queue;
+	bool awaits_drain = false;
 
 	for (uint32_t f = first; f < m->ledger.n_frames; f++) {
-		struct nbl_ledger_entry e = nbl_ledger_get(&m->ledger, f);
+		struct nbl_ledger_entry e = { .state = NBL_FRAME_FREE };
 
-		if (!is_fresh && e.state == NBL_FRAME_TX) {
-			if (is_with_kernel(queue_number(lanes, n_lanes, e.holder), e.slot))
-				continue;
-			if (e.reason) {	/* sent before, too: that may be there still */
-				e.reason--;
-				nbl_ledger_set(&m->ledger, f, e);
-				continue;
-			}
-		}
-		if (e.state != NBL_FRAME_QUARANTINE || is_fresh)
-			nbl_ledger_set(&m->ledger, f, (struct nbl_ledger_entry){ .state = NBL_FRAME_FREE });
+		if (!is_fresh)
+			e = adopted(lanes, n_lanes, nbl_ledger_get(&m->ledger, f));
+		nbl_ledger_set(&m->ledger, f, e);
+		awaits_drain |= e.state == NBL_FRAME_TX && e.reason == NBL_SENDS_UNKNOWN;
 	}
+	for (uint32_t l = 0; l < n_lanes; l++)
+		lanes[l].awaits_drain = awaits_drain;
 }
 
 static bool is_out(void *arg, uint32_t frame)
@@ -91,7 +101,10 @@ int nbl_lanes_make_pool(struct nbl_lane *lanes, uint32_t n_lanes, struct nbl_mem
 		return r;
 	nbl_pool_withhold(*ret_pool, is_out, &memory->ledger);
 	(*ret_pool)->frame_used = note_use;
-	for (uint32_t l = 0; l < n_lanes; l++)
+	for (uint32_t l = 0; l < n_lanes; l++) {
 		lanes[l].pool = *ret_pool;
+		lanes[l].peers = lanes;
+		lanes[l].n_peers = n_lanes;
+	}
 	return 0;
 }

@@ -97,16 +97,20 @@ void nbl_lane_mark_held(struct nbl_lane *lane)
 		nbl_lane_mark_kept(lane, &lane->nbls[lane->burst[i].frame]);
 }
 
-bool nbl_lane_is_short(struct nbl_lane *lane)
+bool nbl_lane_is_short(const struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
-	uint64_t n_frames = 0, n_left;
+	uint64_t n_held = lane->figures.frames[NBL_FRAME_HELD], n_out;
 
-	for (uint32_t i = 0; i < lane->n_queues; i++)
-		n_frames += lane->queues[i].n_frames;
-	n_left = n_frames - lane->figures.frames[NBL_FRAME_HELD];
+	if (NBL_LIKELY(!n_held && !lq->short_of_frames))
+		return false;
+	/* of this queue's frames at most so many */
+	n_out = lq->n_frames - lq->n_free - lq->n_posted;
+	if (n_held > n_out)
+		n_held = n_out;
 	/* two marks, so that it does not change with every packet */
-	lane->short_of_frames = n_left < (lane->short_of_frames ? n_frames / 4 : n_frames / 8);
-	return lane->short_of_frames;
+	lq->short_of_frames = lq->n_frames - n_held <
+			      (lq->short_of_frames ? lq->n_frames / 4 : lq->n_frames / 8);
+	return lq->short_of_frames;
 }
 
 /*
@@ -130,13 +134,14 @@ static void run_borrowed(struct nbl_lane *lane, const struct nbl_hop *first, str
 	for (uint32_t i = 0; i < n; i++) {
 		struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger,
 							   nbls[i]->segment.frame);
+		bool is_in_hands = e.state == NBL_FRAME_HAND || e.state == NBL_FRAME_HELD;
 
 		is_same &= nbls[i]->next == (i + 1 < n ? nbls[i + 1] : NULL);
 		/* others may read and set flags at this moment */
 		__atomic_fetch_and(&nbls[i]->nbl_flags, ~(uint32_t)NBL_FLAG_BORROWED,
 				   __ATOMIC_RELAXED);
-		if (e.state == NBL_FRAME_HAND || (e.state == NBL_FRAME_HELD &&
-						  nbls[i]->outcome != NBL_OUTCOME_RETURNED))
+		/* clones that were made against the rules keep the frame, but not the claim */
+		if (is_in_hands || (e.state == NBL_FRAME_TX && !nbl_lane_is_sending(lane, nbls[i])))
 			nbl_chain_append(&home, nbls[i]);
 	}
 	if (!is_same)
@@ -160,7 +165,7 @@ void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 		describe(lane, &chain);
 	if (nbl_chain_is_empty(&chain))
 		return;
-	if (NBL_UNLIKELY(is_receive && nbl_lane_is_short(lane)))
+	if (NBL_UNLIKELY(is_receive && nbl_lane_is_short(lane, lq)))
 		run_borrowed(lane, first, chain, NBL_RECEIVE_SINGLE_QUEUE);
 	else
 		first->handle(first->to, chain, 0,

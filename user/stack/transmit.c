@@ -2,6 +2,8 @@
 /* transmit.c - from the stack into the TX ring, and back from the completion ring. */
 #include <errno.h>
 
+#include <nbl/cancel.h>
+
 #include "core/nbl_internal.h"
 #include "core/pool_internal.h"
 #include "stack/lane.h"
@@ -21,7 +23,7 @@ static void blame_last_taken(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	uint64_t frame = nbl_queue_tx(&lq->q, slot)->addr >> lane->frame_shift;
 
 	if (frame < lane->memory->ledger.n_frames &&
-	    !nbl_lane_blame_originated(lane, lq, (uint32_t)frame))
+	    !nbl_lane_blame_originated(lane, lq, (uint32_t)frame, slot))
 		lane->nbls[frame].outcome = NBL_OUTCOME_TX_DEVICE;
 }
 
@@ -65,15 +67,24 @@ bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	return nbl_producer_room(&lq->q.tx, 1) > 0;
 }
 
-/* True if 'n' is one received frame of this lane, by itself: its NBL is found by its frame again. */
-static bool is_plain(const struct nbl_lane *lane, const struct nbl *n)
+/*
+ * Where 'n' leaves by if it is one received frame of this lane, by itself, that goes across: its
+ * NBL is found by its frame again. Else NULL.
+ */
+static struct nbl_lane_queue *plain_queue(const struct nbl_lane *lane, const struct nbl *n,
+					  enum nbl_side side)
 {
 	const struct nbl_nb *nb = &n->nb;
+	struct nbl_lane_queue *lq;
 
-	return n->kind == NBL_KIND_RECEIVE && n->first_nb == nb && !nb->next &&
-	       nb->current_segment == &n->segment &&
-	       nb->data_length <= nbl_nb_segment_room(nb) && !(n->nbl_flags & NBL_FLAG_LENT) &&
-	       nbl_lane_home_queue(n)->lane == lane;
+	if (NBL_UNLIKELY(n->kind != NBL_KIND_RECEIVE || n->first_nb != nb || nb->next ||
+			 nb->current_segment != &n->segment ||
+			 nb->data_length > nbl_nb_segment_room(nb) ||
+			 nbl_lane_is_flagged(n, NBL_FLAG_LENT)))
+		return NULL;
+	lq = nbl_lane_home_queue(n)->across;
+	return NBL_LIKELY(lq->lane == lane && nbl_lane_queue_side(lq) == side && !lq->waiting.head) ?
+	       lq : NULL;
 }
 
 /* What is wrong with its length, or NBL_OUTCOME_RETURNED for nothing. Rule: TX-12. */
@@ -86,15 +97,14 @@ static enum nbl_outcome check_length(const struct nbl *n, const struct nbl_lane_
 
 static enum nbl_outcome put(struct nbl_lane *lane, struct nbl *n, enum nbl_side side)
 {
-	struct nbl_lane_queue *lq;
-	enum nbl_outcome wrong;
-	uint32_t frame = n->segment.frame;
+	struct nbl_lane_queue *lq = plain_queue(lane, n, side);
 	struct nbl_ledger_entry to = { .state = NBL_FRAME_TX };
+	uint32_t frame = n->segment.frame;
+	enum nbl_outcome wrong;
 	struct xdp_desc *desc;
 
-	if (NBL_UNLIKELY(!is_plain(lane, n)))
+	if (NBL_UNLIKELY(!lq))
 		return nbl_lane_send_originated(lane, n, side);
-	lq = nbl_lane_home_queue(n)->across;
 	wrong = check_length(n, lq);
 	if (NBL_UNLIKELY(wrong != NBL_OUTCOME_RETURNED))
 		return wrong;
@@ -146,8 +156,9 @@ void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_s
 		nbl_lane_refuse(n, wrong, side);
 		if (n->kind != NBL_KIND_RECEIVE)
 			lane->figures.originated.failed++;
+		nbl_cancel_clear(n);
 		/* borrowed ones stay where they are in their chain (RX-05) */
-		if (!(n->nbl_flags & NBL_FLAG_BORROWED))
+		if (!nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
 			nbl_chain_append(&refused, n);
 	}
 	hand_back(lane, refused, side);
@@ -177,80 +188,107 @@ static struct nbl *sent_on(const struct nbl_lane *lane, const struct nbl_lane_qu
 	return n && n->home && nbl_lane_home_queue(n)->across == lq ? n : NULL;
 }
 
-/* A frame of the pool that a worker before this one sent: nothing is known of it but that. */
-static bool end_inherited(struct nbl_lane *lane, uint64_t frame)
+/* A frame of the pool that a worker before this one sent on 'lq': nothing is known of it but that. */
+static bool end_inherited(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame)
 {
 	const struct nbl_ledger_entry to = { .state = NBL_FRAME_HELD, .reason = NBL_HOLD_POOL };
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
 
-	if (!lane->pool || !nbl_lane_is_pool_frame(lane, frame) ||
-	    nbl_ledger_get(&lane->memory->ledger, (uint32_t)frame).state != NBL_FRAME_TX)
+	if (!lane->pool || !nbl_lane_is_pool_frame(lane, frame) || e.state != NBL_FRAME_TX ||
+	    (!e.reason && e.holder != lq->q.number))
 		return false;
-	if (nbl_ledger_end_send(&lane->memory->ledger, (uint32_t)frame, to) == NBL_FRAME_HELD)
-		nbl_pool_give_frame(lane->pool, (uint32_t)frame - lane->pool->first_frame);
+	if (nbl_ledger_end_send(&lane->memory->ledger, frame, to) == NBL_FRAME_HELD)
+		nbl_pool_give_frame(lane->pool, frame - lane->pool->first_frame);
 	return true;
 }
 
-/* A completion on 'lq' that takes more than listing the frame as free: somebody waits for it, or it lies. */
-static void complete(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint64_t frame,
-		     struct nbl_chain *home)
+/* Where 'n' is when it was sent: an injected original may be somebody's still when it has come back. */
+static struct nbl_ledger_entry sent_state(const struct nbl_lane *lane, const struct nbl *n)
 {
-	enum nbl_side side = nbl_lane_queue_side(lq);
-	bool unseen = side == NBL_UPPER ? lane->returns_unseen : lane->completes_unseen;
-	struct nbl_ledger_entry to = { .state = NBL_FRAME_HAND, .slot = NBL_HAND_SENT };
-	struct nbl *n;
-	int now;
+	if (nbl_lane_is_flagged(n, NBL_FLAG_INJECTED))
+		return (struct nbl_ledger_entry){ .state = NBL_FRAME_HELD, .holder = n->holder,
+						  .reason = NBL_HOLD_REFERENCE,
+						  .slot = (uint32_t)(lane->now_ns / 1000000) };
+	return (struct nbl_ledger_entry){ .state = NBL_FRAME_HAND, .slot = NBL_HAND_SENT };
+}
 
-	if (frame < lane->memory->ledger.n_frames &&
-	    (nbl_lane_end_originated(lane, lq, (uint32_t)frame) || end_inherited(lane, frame)))
-		return;
-	n = frame < lane->memory->ledger.n_frames ? &lane->nbls[frame] : NULL;
-	if (!n || !n->home || nbl_lane_home_queue(n)->lane != lane ||
-	    (nbl_lane_home_queue(n)->across != lq && !(n->nbl_flags & NBL_FLAG_LENT))) {
-		lane->figures.violations++;
-		return;
-	}
-	/* an injected original may be somebody's still when it has come back */
-	if (n->nbl_flags & NBL_FLAG_INJECTED)
-		to = (struct nbl_ledger_entry){ .state = NBL_FRAME_HELD, .holder = n->holder,
-						.reason = NBL_HOLD_REFERENCE,
-						.slot = (uint32_t)(lane->now_ns / 1000000) };
-	now = nbl_ledger_end_send(&lane->memory->ledger, (uint32_t)frame, to);
+/* A received frame is back that was sent by itself. */
+static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n)
+{
+	uint32_t frame = n->segment.frame;
+	struct nbl_ledger_entry to = sent_state(lane, n);
+	int now = nbl_ledger_end_send(&lane->memory->ledger, frame, to);
+
 	if (now < 0) {
-		nbl_lane_refused(lane, (uint32_t)frame, -1 - now);
+		nbl_lane_refused(lane, frame, -1 - now);
 		return;
 	}
+	/* by a dead worker: it has left, and may yet again */
+	if (now != NBL_FRAME_TX || n->outcome == NBL_OUTCOME_RETURNED)
+		note_sent(n, lq);
 	if (now == NBL_FRAME_TX)
 		return;
 	nbl_lane_count(lane, NBL_FRAME_TX, (enum nbl_frame_state)now, 1);
-	note_sent(n, lq);
-	if (!(n->nbl_flags & NBL_FLAG_BORROWED))
-		nbl_chain_append(unseen ? home : &lane->done[side], n);
+	nbl_cancel_clear(n);
+	if (!nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
+		nbl_chain_append(&lane->done[nbl_lane_queue_side(lq)], n);
 }
 
 /*
- * Takes all completions of 'lq'. Frames go home here if no module wants to see
- * them back, else they wait in lane->done for nbl_lane_hand_back(): this runs
- * inside handlers too (make_room) and must call none.
+ * The completion of 'frame' in 'slot' of 'lq', which takes more than listing the frame as
+ * free: somebody waits for it, or it lies.
+ */
+static void complete(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint64_t frame, uint32_t slot)
+{
+	struct nbl_ledger_entry e;
+	struct nbl *n;
+
+	if (frame >= lane->memory->ledger.n_frames) {
+		lane->figures.violations++;
+		return;
+	}
+	/*
+	 * Given back first where the ledger will not tell that it was dealt with: it may
+	 * count too many sends, which adopt.c sees to, but never too few.
+	 */
+	e = nbl_ledger_get(&lane->memory->ledger, (uint32_t)frame);
+	if (e.state == NBL_FRAME_TX && e.reason) {
+		lq->q.completion.next = slot + 1;
+		nbl_consumer_release(&lq->q.completion);
+	}
+	if (nbl_lane_end_originated(lane, lq, (uint32_t)frame) ||
+	    end_inherited(lane, lq, (uint32_t)frame))
+		return;
+	n = &lane->nbls[frame];
+	if (n->home && nbl_lane_home_queue(n)->lane == lane &&
+	    (nbl_lane_home_queue(n)->across == lq || nbl_lane_is_flagged(n, NBL_FLAG_LENT)))
+		complete_received(lane, lq, n);
+	else
+		lane->figures.violations++;
+}
+
+/*
+ * Takes all completions of 'lq'. Frames go home here if nobody wants to see them
+ * back, else they wait in lane->done for nbl_lane_hand_back(): this runs inside
+ * handlers too (make_room) and must call none.
  */
 uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
 	bool unseen = nbl_lane_queue_side(lq) == NBL_UPPER ? lane->returns_unseen
 							   : lane->completes_unseen;
-	uint32_t n = nbl_consumer_available(&lq->q.completion, UINT32_MAX);
-	struct nbl_chain home = NBL_CHAIN_EMPTY;
-	uint32_t n_finished = 0;
+	uint32_t n = nbl_consumer_available(&lq->q.completion, UINT32_MAX), n_finished = 0;
+	uint32_t first = lq->q.completion.next;
 
 	for (uint32_t i = 0; i < n; i++)
-		nbl_lane_prefetch(lane, nbl_consumer_address(&lq->q.completion,
-							     lq->q.completion.next + i));
+		nbl_lane_prefetch(lane, nbl_consumer_address(&lq->q.completion, first + i));
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t frame = nbl_consumer_address(&lq->q.completion, lq->q.completion.next + i) >>
+		uint64_t frame = nbl_consumer_address(&lq->q.completion, first + i) >>
 				 lane->frame_shift;
 		struct nbl *nbl = sent_on(lane, lq, frame);
 
 		/* Unless nobody wants to see it and nobody else has a claim: the short way. */
 		if (NBL_UNLIKELY(!nbl || !unseen || !nbl_claim_is_sole(nbl))) {
-			complete(lane, lq, frame, &home);
+			complete(lane, lq, frame, first + i);
 			continue;
 		}
 		if (!nbl_lane_shift(lane, (uint32_t)frame, NBL_FROM(NBL_FRAME_TX),
@@ -261,10 +299,11 @@ uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 		n_finished++;
 	}
 	nbl_lane_count(lane, NBL_FRAME_TX, NBL_FRAME_FREE, n_finished);
-	nbl_lane_bring_home(lane, home, NBL_PLACE_WORKER);
-	lq->q.completion.next += n;
+	lq->q.completion.next = first + n;
 	if (n)
 		nbl_consumer_release(&lq->q.completion);
+	if (NBL_UNLIKELY(lane->awaits_drain))
+		nbl_lane_note_drained(lane, lq);
 	return n;
 }
 
@@ -283,6 +322,7 @@ void nbl_lane_hand_back(struct nbl_lane *lane)
 				nbl_chain_append(&chain, n);
 			}
 			hand_back(lane, chain, (enum nbl_side)side);
+			nbl_lane_publish_tx(lane);	/* what handlers sent */
 			nbl_lane_mark_held(lane);
 		}
 	}

@@ -122,6 +122,7 @@ START_TEST(every_outcome_has_the_name_commands_print)
 		{ NBL_OUTCOME_TX_INVALID, "tx-invalid", true },
 		{ NBL_OUTCOME_TX_NO_FRAME, "tx-no-frame", true },
 		{ NBL_OUTCOME_TX_DEVICE, "tx-device", true },
+		{ NBL_OUTCOME_BLOCKED, "blocked", true },
 		{ NBL_OUTCOME_MODULE_LIMIT, "module-limit", true },
 		{ NBL_OUTCOME_DETACHED, "detached", true },
 		{ NBL_OUTCOME_WORKER_DIED, "worker-died", true },

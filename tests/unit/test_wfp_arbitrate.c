@@ -391,7 +391,7 @@ START_TEST(CL_05_block_is_a_policy_drop_and_absorb_is_silent_and_both_recycle_th
 	n->outcome = NBL_OUTCOME_TO_WIRE;
 	r = nbl_wfp_classify_chain(fix.wfp, LAYER, chain_of(n), &fix.env);
 	ck_assert_ptr_eq(r.dropped.head, n);
-	ck_assert_int_eq(n->outcome, NBL_OUTCOME_RETURNED);
+	ck_assert_int_eq(n->outcome, NBL_OUTCOME_BLOCKED);
 	ck_assert_uint_eq(n->holder, 9);
 	nbl_release(n);
 	ck_assert(unit_is_home(n));

@@ -11,6 +11,7 @@ static const char *const names[NBL_N_OUTCOMES] = {
 	[NBL_OUTCOME_TX_INVALID] = "tx-invalid",
 	[NBL_OUTCOME_TX_NO_FRAME] = "tx-no-frame",
 	[NBL_OUTCOME_TX_DEVICE] = "tx-device",
+	[NBL_OUTCOME_BLOCKED] = "blocked",
 	[NBL_OUTCOME_MODULE_LIMIT] = "module-limit",
 	[NBL_OUTCOME_DETACHED] = "detached",
 	[NBL_OUTCOME_WORKER_DIED] = "worker-died",

@@ -2,9 +2,10 @@
 /*
  * classify.c - packets through layers: who sees them, who is asked, what becomes of them.
  *
- * Packets are taken in blocks. A block is parsed once; at each layer that has
- * filters its windows are moved (CL-15), each filter in turn is put to all packets
- * that are still undecided, and the windows are moved back.
+ * Packets are taken in blocks. A block is parsed once, those aside that no filter
+ * can match (gate.h); at each layer that has filters each in turn is put to all
+ * packets that are still undecided. A packet's window is moved (CL-15) when the
+ * first callout is asked about it, and moved back when the layer is done.
  */
 #include "filter/wfp_internal.h"
 
@@ -28,15 +29,18 @@ struct shown {
 	struct wfp_verdict verdict;
 	uint8_t fate;
 	bool visible;			/* at this layer */
+	bool moved;			/* its window is where this layer shows it */
+	bool beside;			/* the gate stopped it: not parsed, nobody sees it */
 };
 
 struct block {
 	struct nbl_wfp *wfp;
 	const struct wfp_snapshot *snapshot;
+	const struct wfp_gate *gate;	/* NULL: all get through */
 	const struct nbl_wfp_env *env;
 	struct wfp_counts *counts;
 	enum nbl_layer layer;
-	uint32_t n;
+	uint32_t n, n_beside;
 	struct shown packets[WFP_BURST];
 };
 
@@ -79,11 +83,34 @@ static void fill_metadata(const struct shown *s, struct nbl_classify_metadata *m
 	};
 }
 
+static uint64_t sum_others(const struct nbl *n)
+{
+	uint64_t sum = 0;
+
+	for (const struct nbl_nb *nb = n->first_nb->next; nb; nb = nb->next)
+		sum = sum * 31 + ((uint64_t)nb->data_offset << 32 | nb->data_length);
+	return sum;
+}
+
+/* Moves the window to where the layer shows it. False if not all of its NBs are that long. */
+static bool move_window(struct shown *s)
+{
+	s->before = *s->n->first_nb;
+	if (nbl_advance(s->n, s->offset, false) < 0)
+		return false;
+	s->moved = true;
+	if (NBL_UNLIKELY(s->n->first_nb->next))
+		s->others = sum_others(s->n);
+	return true;
+}
+
 static void add_to_call(const struct block *b, struct call *c, const struct wfp_entry *e,
 			struct shown *s, uint64_t flow_context)
 {
 	uint32_t i = c->n++;
 
+	if (!s->moved)
+		move_window(s);		/* of one NB, which was found to be long enough */
 	c->packets[i] = s;
 	c->parsed[i] = &s->packet;
 	fill_metadata(s, &c->metadata[i]);
@@ -172,15 +199,6 @@ static void count_remarks(const struct block *b, const struct wfp_callout *callo
 	wfp_count(&counts->wrong_actions, !!(remarks & WFP_REMARK_ACTION));
 	if (remarks & ~(uint32_t)WFP_REMARK_VETO)
 		wfp_count(&callout->counts[b->env->slot].deviations, 1);
-}
-
-static uint64_t sum_others(const struct nbl *n)
-{
-	uint64_t sum = 0;
-
-	for (const struct nbl_nb *nb = n->first_nb->next; nb; nb = nb->next)
-		sum = sum * 31 + ((uint64_t)nb->data_offset << 32 | nb->data_length);
-	return sum;
 }
 
 /* Puts the used data back to where the layer shows it; where that is not known, nobody gets the packet. */
@@ -340,6 +358,17 @@ static void evaluate(struct block *b, const struct wfp_entry *e, struct call *c)
 
 /* ---- one layer ---- */
 
+static bool show_one(struct block *b, struct shown *s, enum nbl_direction direction)
+{
+	if (s->beside || s->fate != FATE_PASSED || !s->n->first_nb ||
+	    !wfp_layer_shows(&wfp_layers[b->layer], direction, &s->packet, &s->offset))
+		return false;
+	s->packet.values.direction = direction;
+	s->verdict = WFP_VERDICT_NONE;
+	s->moved = false;
+	return NBL_LIKELY(!s->n->first_nb->next) || move_window(s);
+}
+
 static uint32_t show(struct block *b, enum nbl_direction direction)
 {
 	uint32_t n_visible = 0;
@@ -347,17 +376,7 @@ static uint32_t show(struct block *b, enum nbl_direction direction)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct shown *s = &b->packets[i];
 
-		s->visible =
-			s->fate == FATE_PASSED && s->n->first_nb &&
-			wfp_layer_shows(&wfp_layers[b->layer], direction, &s->packet, &s->offset);
-		if (!s->visible)
-			continue;
-		s->before = *s->n->first_nb;
-		s->packet.values.direction = direction;
-		s->verdict = WFP_VERDICT_NONE;
-		s->visible = !nbl_advance(s->n, s->offset, false);
-		if (s->n->first_nb->next)
-			s->others = sum_others(s->n);
+		s->visible = show_one(b, s, direction);
 		n_visible += s->visible;
 	}
 	return n_visible;
@@ -379,7 +398,7 @@ static void hide(struct block *b)
 		if (!s->visible)
 			continue;
 		/* unused bytes in front are there: this is where it was */
-		if (nbl_retreat(s->n, s->offset, 0, NULL) < 0)
+		if (s->moved && nbl_retreat(s->n, s->offset, 0, NULL) < 0)
 			wfp_count(&b->counts->windows_left, 1);
 		settle(b, s);
 	}
@@ -410,6 +429,10 @@ static void load(struct block *b, struct nbl *n)
 
 	s->n = n;
 	s->fate = FATE_PASSED;
+	s->beside = b->gate && wfp_gate_stops(b->gate, n);
+	b->n_beside += s->beside;
+	if (s->beside)
+		return;
 	wfp_parse_frame(n->first_nb ? n->first_nb : &empty, &s->packet);
 	s->packet.values.interface = env->interface;
 	s->packet.values.queue = env->queue;
@@ -428,12 +451,13 @@ static void unload(struct block *b, struct nbl_wfp_result *result)
 		if (s->fate == FATE_PASSED) {
 			nbl_chain_append(&result->passed, s->n);
 		} else if (s->fate == FATE_DROPPED) {
-			s->n->outcome = NBL_OUTCOME_RETURNED;
+			s->n->outcome = NBL_OUTCOME_BLOCKED;
 			s->n->status = NBL_STATUS_FAILURE;
 			s->n->holder = b->env->holder;
 			nbl_chain_append(&result->dropped, s->n);
 		} else {
 			s->n->outcome = NBL_OUTCOME_CONSUMED;
+			s->n->holder = b->env->holder;
 			nbl_chain_append(&result->absorbed, s->n);
 		}
 	}
@@ -456,32 +480,69 @@ static bool any_wanted(const struct wfp_snapshot *s, const uint8_t *layers)
 	return false;
 }
 
-static struct nbl_wfp_result run_layers(struct nbl_wfp *wfp, const uint8_t *layers,
-					enum nbl_direction datagrams, struct nbl_chain chain,
-					const struct nbl_wfp_env *env)
+static void run_block(struct block *b, const uint8_t *layers, enum nbl_direction datagrams)
+{
+	if (b->n_beside) {
+		wfp_count(&b->counts->classified, (uint64_t)b->n_beside * b->gate->n_mac_layers);
+		if (b->n_beside == b->n)
+			return;
+	}
+	for (; *layers != NBL_N_LAYERS; layers++)
+		run_layer(b, (enum nbl_layer)*layers, direction_of(*layers, datagrams));
+}
+
+/* Kept out of the way of those who need no block: it is large. */
+static __attribute__((noinline)) struct nbl_wfp_result
+run_blocks(struct nbl_wfp *wfp, const struct wfp_snapshot *snapshot, const struct wfp_gate *gate,
+	   const uint8_t *layers, enum nbl_direction datagrams, struct nbl_chain chain,
+	   const struct nbl_wfp_env *env)
 {
 	struct nbl_wfp_result result = { 0 };
 	struct block b;
 	struct nbl *n;
 
-	wfp_enter(wfp, env->slot);
-	b.snapshot = atomic_load(&wfp->snapshot);
-	if (!any_wanted(b.snapshot, layers)) {
-		wfp_leave_slot(wfp, env->slot);
-		result.passed = chain;
-		return result;
-	}
 	b.wfp = wfp;
+	b.snapshot = snapshot;
+	b.gate = gate;
 	b.env = env;
 	b.counts = &wfp->slots[env->slot].counts;
 	b.n = 0;
 	while (chain.head) {
+		b.n_beside = 0;
 		while (b.n < WFP_BURST && (n = nbl_chain_pop(&chain)))
 			load(&b, n);
-		for (const uint8_t *layer = layers; *layer != NBL_N_LAYERS; layer++)
-			run_layer(&b, (enum nbl_layer)*layer, direction_of(*layer, datagrams));
+		run_block(&b, layers, datagrams);
 		unload(&b, &result);
 	}
+	return result;
+}
+
+/* The gate of 'way', or NULL: any packet may match, or is a sign of life of its flow. */
+static const struct wfp_gate *gate_of(const struct nbl_wfp *wfp, const struct wfp_snapshot *s,
+				      enum wfp_way way)
+{
+	if (way == WFP_N_WAYS || !s->gates[way].narrow || wfp_read(&wfp->flows.n_flows))
+		return NULL;
+	return &s->gates[way];
+}
+
+/* 'way': the one that 'layers' are all of, or WFP_N_WAYS. */
+static struct nbl_wfp_result run_layers(struct nbl_wfp *wfp, const uint8_t *layers,
+					enum wfp_way way, enum nbl_direction datagrams,
+					struct nbl_chain chain, const struct nbl_wfp_env *env)
+{
+	struct nbl_wfp_result result = { .passed = chain };
+	const struct wfp_snapshot *snapshot;
+	const struct wfp_gate *gate;
+
+	wfp_enter(wfp, env->slot);
+	snapshot = atomic_load(&wfp->snapshot);
+	gate = gate_of(wfp, snapshot, way);
+	if (gate && wfp_gate_stops_all(gate, &chain))
+		wfp_count(&wfp->slots[env->slot].counts.classified,
+			  (uint64_t)chain.n_nbls * gate->n_mac_layers);
+	else if (any_wanted(snapshot, layers))
+		result = run_blocks(wfp, snapshot, gate, layers, datagrams, chain, env);
 	wfp_leave_slot(wfp, env->slot);
 	return result;
 }
@@ -491,13 +552,14 @@ struct nbl_wfp_result nbl_wfp_classify_chain(struct nbl_wfp *wfp, enum nbl_layer
 {
 	const uint8_t layers[] = { (uint8_t)layer, NBL_N_LAYERS };
 
-	return run_layers(wfp, layers, (enum nbl_direction)env->direction, chain, env);
+	return run_layers(wfp, layers, WFP_N_WAYS, (enum nbl_direction)env->direction, chain,
+			  env);
 }
 
 struct nbl_wfp_result nbl_wfp_classify_way(struct nbl_wfp *wfp, enum wfp_way way,
 					   struct nbl_chain chain, const struct nbl_wfp_env *env)
 {
-	return run_layers(wfp, wfp_ways[way],
+	return run_layers(wfp, wfp_ways[way], way,
 			  way == WFP_WAY_SEND ? NBL_DIRECTION_OUTBOUND : NBL_DIRECTION_INBOUND,
 			  chain, env);
 }
@@ -509,6 +571,6 @@ struct nbl_wfp_result nbl_wfp_classify_injected(struct nbl_wfp *wfp, enum nbl_in
 	bool sent = path == NBL_PATH_MAC_SEND || path == NBL_PATH_NETWORK_SEND ||
 		    path == NBL_PATH_TRANSPORT_SEND;
 
-	return run_layers(wfp, wfp_injected_way(path),
+	return run_layers(wfp, wfp_injected_way(path), WFP_N_WAYS,
 			  sent ? NBL_DIRECTION_OUTBOUND : NBL_DIRECTION_INBOUND, chain, env);
 }

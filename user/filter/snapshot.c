@@ -46,6 +46,20 @@ static struct ranked *rank_filters(const struct nbl_wfp *wfp, uint32_t *ret_n)
 	return ranked;
 }
 
+static void make_gate(struct wfp_snapshot *s, enum wfp_way way)
+{
+	struct wfp_gate *g = &s->gates[way];
+
+	*g = WFP_GATE_SHUT;
+	for (const uint8_t *layer = wfp_ways[way]; *layer != NBL_N_LAYERS; layer++) {
+		uint32_t i = s->first[*layer], end = s->first[*layer + 1];
+
+		g->n_mac_layers += i != end && wfp_layers[*layer].mac;
+		for (; i != end; i++)
+			wfp_gate_admit(g, s->entries[i].filter);
+	}
+}
+
 static struct wfp_snapshot *snapshot_new(struct nbl_wfp *wfp)
 {
 	struct wfp_snapshot *s;
@@ -69,6 +83,8 @@ static struct wfp_snapshot *snapshot_new(struct nbl_wfp *wfp)
 	}
 	while (s && layer < NBL_N_LAYERS)
 		s->first[++layer] = n;
+	for (int way = 0; s && way < WFP_N_WAYS; way++)
+		make_gate(s, (enum wfp_way)way);
 	free(ranked);
 	return s;
 }

@@ -27,6 +27,7 @@
 #include "core/nbl_internal.h"
 #include "filter/arbitrate.h"
 #include "filter/flow.h"
+#include "filter/gate.h"
 #include "filter/wfp.h"
 
 /* Of the engine's own range of nbl_flags (DM-15). */
@@ -99,6 +100,7 @@ struct wfp_snapshot {
 	struct wfp_filter *deleted;	/* freed with it: those the next one does not have */
 	uint64_t epoch;			/* set when it is replaced: who entered later does not know it */
 	uint32_t first[NBL_N_LAYERS + 1];	/* entries of layer i: first[i] .. first[i + 1] */
+	struct wfp_gate gates[WFP_N_WAYS];
 	struct wfp_entry entries[];
 };
 

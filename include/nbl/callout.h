@@ -330,6 +330,49 @@ NBL_API int nbl_flow_associate(const struct nbl_classify_in *in, uint64_t flow_c
  */
 NBL_API int nbl_flow_remove(struct nbl_wfp *wfp, uint64_t flow, enum nbl_layer layer, uint32_t id);
 
+/* ---- callouts that are started by name ---- */
+
+struct nbl_option;			/* module.h */
+
+/* What one is started with. All borrowed until it is stopped. */
+struct nbl_callout_start {
+	struct nbl_wfp *wfp;
+	uint32_t owner;			/* to register callouts and make handles with */
+	const struct nbl_option *options;	/* borrows during start() only */
+	uint32_t n_options;
+};
+
+struct nbl_callout_kind_counts {
+	uint64_t seen;			/* packets answered for */
+	uint64_t skipped;		/* injected before, or without the right */
+	uint64_t missed;		/* no memory or no room: let go unseen or unchanged */
+	uint64_t injected, completed, failed;	/* failed: completed with an error */
+	uint64_t discarded;		/* not let go on */
+};
+
+/* A callout as something to choose by name: the filter module starts it and works off what it keeps. */
+struct nbl_callout_kind {
+	const char *name;
+	const char *options_help;	/* "key=what ..." or NULL */
+	/*
+	 * Registers it (borrows 'start'; fills ret_context: owned, stop()). 0, or negative
+	 * errno with a sentence in 'error', of 'error_size' bytes. Control thread.
+	 */
+	int (*start)(const struct nbl_callout_start *start, void **ret_context, char *error,
+		     size_t error_size);
+	/* Frees it (takes, if 0); -EBUSY while it holds packets or its injections are out. Control thread. */
+	int (*stop)(void *context);
+	/* The id that filters name it by. */
+	uint32_t (*id)(const void *context);
+	/*
+	 * Works off what it keeps and is due at now_ns; UINT64_MAX: all of it. Optional. One
+	 * thread at a time, soon after it absorbed something. Returns when it wants to be
+	 * called again, 0 = when it absorbs.
+	 */
+	uint64_t (*run)(void *context, uint64_t now_ns);
+	void (*get_counts)(const void *context, struct nbl_callout_kind_counts *ret);	/* fills; any thread */
+};
+
 /* ---- what does not exist here ---- */
 
 /*

@@ -114,7 +114,7 @@ START_TEST(CL_08_inspecting_inline_sees_every_packet_and_changes_none)
 {
 	struct model_params params = model_params();
 	struct inspect_inline *m = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 	struct bytes_out o;
 
 	ck_assert_int_eq(inspect_inline_new(&params, &m), 0);
@@ -159,7 +159,7 @@ START_TEST(CL_08_modifying_inline_sends_the_marked_packet_in_place_of_the_origin
 	struct unit_random random = unit_random((uint64_t)_i + 1);
 	struct model_params params = model_params();
 	struct modify_inline *m = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 	struct bytes_out o;
 	static const enum nbl_layer layers[2][2] = {
 		{ NBL_LAYER_OUTBOUND_IPPACKET_V4, NBL_LAYER_OUTBOUND_IPPACKET_V6 },
@@ -201,7 +201,7 @@ START_TEST(CL_08_modifying_inline_lets_the_original_pass_where_it_cannot_send_an
 	struct model_params params = model_params();
 	uint32_t taken[UNIT_N_DATA_FRAMES], n_taken = 0;
 	struct modify_inline *m = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 
 	ck_assert_int_eq(modify_inline_new(&params, &m), 0);
 	on(modify_inline_id(m), NBL_LAYER_INBOUND_IPPACKET_V4);
@@ -226,7 +226,7 @@ START_TEST(CL_08_inspecting_out_of_band_lets_go_on_what_it_allows_and_nothing_el
 	struct unit_random random = unit_random((uint64_t)_i + 1);
 	struct model_params params = model_params();
 	struct inspect_oob *m = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 	struct bytes_out o;
 	uint8_t denied = 3;
 
@@ -241,11 +241,11 @@ START_TEST(CL_08_inspecting_out_of_band_lets_go_on_what_it_allows_and_nothing_el
 		ck_assert_int_eq(send_through(inbound ? MAC_IN : MAC_OUT, cooked(&r, 64)),
 				 ABSORBED);
 		if (!later) {
-			ck_assert_uint_eq(inspect_oob_run(m), 1);
+			ck_assert_uint_eq(inspect_oob_run(m, fix.now_ns), 1);
 			stack_runs_dry(NULL);
 		}
 	}
-	ck_assert_uint_eq(inspect_oob_run(m), later ? N_PACKETS : 0);
+	ck_assert_uint_eq(inspect_oob_run(m, fix.now_ns), later ? N_PACKETS : 0);
 	stack_runs_dry(&random);
 	ck_assert_uint_eq(sent.n, N_PACKETS - 1);
 	for (int i = 0; i < N_PACKETS; i++) {
@@ -269,7 +269,7 @@ START_TEST(CL_08_modifying_out_of_band_sends_the_edited_frame_in_any_order_of_co
 	struct unit_random random = unit_random((uint64_t)_i + 1);
 	struct model_params params = model_params();
 	struct modify_oob *m = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 	struct bytes_out o;
 
 	ck_assert_int_eq(modify_oob_new(&params, &m), 0);
@@ -327,7 +327,7 @@ START_TEST(CL_07_of_two_out_of_band_callouts_on_one_packet_one_takes_it_and_it_i
 	struct model_params params = model_params();
 	struct inspect_oob *inspect = NULL;
 	struct modify_oob *modify = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 	struct nbl *n = cooked(&RECIPE_UDP4, 64);
 
 	ck_assert_int_eq(nbl_wfp_sublayer_add(fix.wfp, 1, 50), 0);
@@ -339,7 +339,7 @@ START_TEST(CL_07_of_two_out_of_band_callouts_on_one_packet_one_takes_it_and_it_i
 	modify_oob_get_counts(modify, &c);
 	ck_assert_uint_eq(c.skipped, 1);
 	ck_assert_uint_eq(modify_oob_run(modify), 0);
-	ck_assert_uint_eq(inspect_oob_run(inspect), 1);
+	ck_assert_uint_eq(inspect_oob_run(inspect, fix.now_ns), 1);
 	/* the clone comes round: now the second one may have it */
 	stack_runs(0);
 	ck_assert_uint_eq(sent.n, 0);
@@ -375,7 +375,7 @@ START_TEST(PE_01_hold_50_ms_then_inject_or_discard_and_every_frame_is_accounted_
 	fix.now_ns += 50000000;
 	delete_filter(filter);
 	ck_assert_int_eq(inspect_oob_free(m), -EBUSY);	/* CL-12: it holds packets */
-	ck_assert_uint_eq(inspect_oob_run(m), 4);
+	ck_assert_uint_eq(inspect_oob_run(m, fix.now_ns), 4);
 	stack_runs_dry(NULL);
 	ck_assert_uint_eq(sent.n, _i ? 0 : 4);
 	for (int i = 0; i < 4; i++)
@@ -390,7 +390,7 @@ START_TEST(BUG_03_neither_clone_nor_original_leaks_when_the_injection_fails)
 	struct inspect_oob *inspect = NULL;
 	struct modify_oob *modify = NULL;
 	struct nbl *n = cooked(&RECIPE_UDP4, 64);
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 
 	fix.submit = -ENOBUFS;
 	if (_i) {
@@ -404,7 +404,7 @@ START_TEST(BUG_03_neither_clone_nor_original_leaks_when_the_injection_fails)
 		ck_assert_int_eq(inspect_oob_new(&params, &inspect), 0);
 		on(inspect_oob_id(inspect), MAC_IN);
 		ck_assert_int_eq(send_through(MAC_IN, n), ABSORBED);
-		ck_assert_uint_eq(inspect_oob_run(inspect), 1);
+		ck_assert_uint_eq(inspect_oob_run(inspect, fix.now_ns), 1);
 		inspect_oob_get_counts(inspect, &c);
 		ck_assert_int_eq(inspect_oob_free(inspect), 0);
 	}
@@ -417,7 +417,7 @@ START_TEST(CL_08_a_full_queue_lets_packets_pass)
 {
 	struct model_params params = model_params();
 	struct modify_oob *m = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 	uint32_t n_passed = 0;
 
 	params.limit = 4;

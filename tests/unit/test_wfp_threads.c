@@ -305,7 +305,7 @@ static void *stack_main(void *arg)
 static void *inspect_main(void *arg)
 {
 	while (!atomic_load(&stop))
-		inspect_oob_run(arg);
+		inspect_oob_run(arg, UINT64_MAX);
 	return NULL;
 }
 
@@ -321,12 +321,12 @@ static bool allow_all(void *arg, const struct nbl *n)
 	return true;
 }
 
-static void inspect_counts(void *m, struct model_counts *ret)
+static void inspect_counts(void *m, struct nbl_callout_kind_counts *ret)
 {
 	inspect_oob_get_counts(m, ret);
 }
 
-static void modify_counts(void *m, struct model_counts *ret)
+static void modify_counts(void *m, struct nbl_callout_kind_counts *ret)
 {
 	modify_oob_get_counts(m, ret);
 }
@@ -338,10 +338,10 @@ START_TEST(IN_05_packets_held_on_one_thread_injected_on_another_and_completed_on
 		.owner = FIX_OWNER, .pool = NULL, .limit = 32, .allow = allow_all
 	};
 	struct nbl_pool *pool = unit_pool_new(128, 128, 256, 32);
-	void (*get_counts)(void *, struct model_counts *) = _i ? modify_counts : inspect_counts;
+	void (*get_counts)(void *, struct nbl_callout_kind_counts *) = _i ? modify_counts : inspect_counts;
 	struct inspect_oob *inspect = NULL;
 	struct modify_oob *modify = NULL;
-	struct model_counts c;
+	struct nbl_callout_kind_counts c;
 	pthread_t stack, worker;
 	uint32_t n_done;
 	void *m;
@@ -369,7 +369,7 @@ START_TEST(IN_05_packets_held_on_one_thread_injected_on_another_and_completed_on
 	pthread_join(worker, NULL);
 	/* what is left is worked off, while the stack still runs */
 	do {
-		n_done = _i ? modify_oob_run(m) : inspect_oob_run(m);
+		n_done = _i ? modify_oob_run(m) : inspect_oob_run(m, UINT64_MAX);
 		get_counts(m, &c);
 	} while (n_done || c.injected != c.completed + c.failed);
 	while ((_i ? modify_oob_free(m) : inspect_oob_free(m)) == -EBUSY)

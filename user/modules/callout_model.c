@@ -38,9 +38,9 @@ int model_stop(struct model *m)
 	return nbl_inject_handle_destroy(m->params.wfp, m->handle) < 0 ? -EBUSY : 0;
 }
 
-void model_get_counts(const struct model *m, struct model_counts *ret)
+void model_get_counts(const struct model *m, struct nbl_callout_kind_counts *ret)
 {
-	*ret = (struct model_counts){
+	*ret = (struct nbl_callout_kind_counts){
 		.seen = atomic_load(&m->seen),
 		.skipped = atomic_load(&m->skipped),
 		.missed = atomic_load(&m->missed),

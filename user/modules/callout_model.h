@@ -26,7 +26,7 @@ NBL_MUST_CHECK int model_start(struct model *m, const struct model_params *param
 /* Undoes it: 0, or -EBUSY: call again. */
 int model_stop(struct model *m);
 
-void model_get_counts(const struct model *m, struct model_counts *ret);	/* fills ret */
+void model_get_counts(const struct model *m, struct nbl_callout_kind_counts *ret);	/* fills ret */
 
 /* True if this packet is ours to answer for: the right is there, and we did not inject it. Counts it. */
 bool model_may_answer(struct model *m, const struct nbl_classify_in *in,

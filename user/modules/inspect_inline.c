@@ -56,7 +56,7 @@ uint32_t inspect_inline_id(const struct inspect_inline *m)
 	return m->model.id;
 }
 
-void inspect_inline_get_counts(const struct inspect_inline *m, struct model_counts *ret)
+void inspect_inline_get_counts(const struct inspect_inline *m, struct nbl_callout_kind_counts *ret)
 {
 	model_get_counts(&m->model, ret);
 }

@@ -3,7 +3,7 @@
  * inspect_oob.c - takes packets aside, decides later whether they go on.
  *
  * Within classify: clone the whole frame, absorb the original. Later, on another
- * thread: inject the clone or free it. The clone is ours at once; it pins the
+ * thread or by a timer: inject the clone or free it. The clone is ours at once; it pins the
  * original, whose bytes it shares.
  */
 #include "modules/callout_model.h"
@@ -40,6 +40,7 @@ static void classify(const struct nbl_classify_in *in, struct nbl_classify_out *
 	struct oob_item item = {
 		.port = in->values->port,
 		.inbound = in->values->direction == NBL_DIRECTION_INBOUND,
+		.due_ns = in->now_ns + m->model.params.hold_ns,
 	};
 
 	out->action = NBL_ACTION_CONTINUE;
@@ -54,12 +55,12 @@ static void classify(const struct nbl_classify_in *in, struct nbl_classify_out *
 	model_absorb(out);
 }
 
-uint32_t inspect_oob_run(struct inspect_oob *m)
+uint32_t inspect_oob_run(struct inspect_oob *m, uint64_t now_ns)
 {
 	const struct oob_item *first;
 	uint32_t n_done = 0;
 
-	while ((first = oob_queue_first(&m->queue))) {
+	while ((first = oob_queue_first(&m->queue)) && first->due_ns <= now_ns) {
 		struct oob_item item = *first;
 
 		oob_queue_drop(&m->queue);
@@ -73,6 +74,13 @@ uint32_t inspect_oob_run(struct inspect_oob *m)
 		nbl_callout_free(m->model.params.wfp, m->model.id, item.n);
 	}
 	return n_done;
+}
+
+uint64_t inspect_oob_next(struct inspect_oob *m)
+{
+	const struct oob_item *first = oob_queue_first(&m->queue);
+
+	return first ? first->due_ns : 0;
 }
 
 int inspect_oob_new(const struct model_params *params, struct inspect_oob **ret)
@@ -121,7 +129,7 @@ uint32_t inspect_oob_id(const struct inspect_oob *m)
 	return m->model.id;
 }
 
-void inspect_oob_get_counts(const struct inspect_oob *m, struct model_counts *ret)
+void inspect_oob_get_counts(const struct inspect_oob *m, struct nbl_callout_kind_counts *ret)
 {
 	model_get_counts(&m->model, ret);
 }

@@ -137,7 +137,7 @@ uint32_t modify_inline_id(const struct modify_inline *m)
 	return m->model.id;
 }
 
-void modify_inline_get_counts(const struct modify_inline *m, struct model_counts *ret)
+void modify_inline_get_counts(const struct modify_inline *m, struct nbl_callout_kind_counts *ret)
 {
 	model_get_counts(&m->model, ret);
 }

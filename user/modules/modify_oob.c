@@ -85,6 +85,11 @@ uint32_t modify_oob_run(struct modify_oob *m)
 	return n_done;
 }
 
+bool modify_oob_waits(struct modify_oob *m)
+{
+	return oob_queue_first(&m->queue);
+}
+
 int modify_oob_new(const struct model_params *params, struct modify_oob **ret)
 {
 	struct nbl_callout c = {
@@ -128,7 +133,7 @@ uint32_t modify_oob_id(const struct modify_oob *m)
 	return m->model.id;
 }
 
-void modify_oob_get_counts(const struct modify_oob *m, struct model_counts *ret)
+void modify_oob_get_counts(const struct modify_oob *m, struct nbl_callout_kind_counts *ret)
 {
 	model_get_counts(&m->model, ret);
 }

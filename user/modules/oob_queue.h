@@ -14,6 +14,7 @@
 
 struct oob_item {
 	struct nbl *n;
+	uint64_t due_ns;		/* when it may be decided about */
 	uint32_t port;
 	bool inbound;
 };

@@ -271,7 +271,8 @@ NBL_API NBL_MUST_CHECK int nbl_callout_unregister(struct nbl_wfp *wfp, uint32_t 
 
 /*
  * As nbl_reference() (keeps), in the name of callout 'id'. 0; -EINVAL inside a
- * batch classify (CL-10), 'n' unchanged; -ENOENT for an unknown id.
+ * batch classify (CL-10), -EBUSY inside a classify of what was lent to the stack
+ * (RX-04: a clone is made a copy there), 'n' unchanged; -ENOENT for an unknown id.
  * Rule: RF-01, RF-08. Restates FwpsReferenceNetBufferList0.
  */
 NBL_API int nbl_callout_reference(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,
@@ -282,7 +283,7 @@ NBL_API int nbl_callout_dereference(struct nbl_wfp *wfp, uint32_t id, struct nbl
 
 /*
  * As nbl_alloc_clone() (keeps 'n', borrows 'pool'; NULL = the default), telling
- * tags of it. Fills ret_clone: owned, nbl_callout_free(). 0; -EINVAL inside a
+ * tags of it; of what was lent to the stack, as nbl_alloc_copy(). Fills ret_clone: owned, nbl_callout_free(). 0; -EINVAL inside a
  * batch classify; -ENOBUFS when the pool is exhausted; -ENOENT.
  */
 NBL_API NBL_MUST_CHECK int nbl_callout_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,

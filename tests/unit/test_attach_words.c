@@ -254,7 +254,7 @@ START_TEST(module_add_refuses_what_it_cannot_read)
 		{ "eth0 m before a=b", "before and after need the name of a module" },
 		{ "eth0 m before a after b", "before and after: only one, once" },
 		{ "eth0 m a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1", "module m: more than 8 options" },
-		{ "eth0 m a=\x01", "module m: the value of a has control characters, is no UTF-8, or is longer than 127 bytes" },
+		{ "eth0 m a=\x01", "module m: the value of a has control characters, is no UTF-8, or is longer than 511 bytes" },
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {

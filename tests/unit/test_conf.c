@@ -310,7 +310,7 @@ START_TEST(each_error_names_its_line_the_wrong_word_and_the_nearest_right_one)
 		{ "adapter a { module x {\n ok = 1\n\n \"a b\" = 3\n } }\n",
 		  "4: module x: \"a b\" is not an option's name" },
 		{ "adapter a { module x {\n v = \"a\\nb\" } }\n",
-		  "2: module x: the value of v has control characters, is no UTF-8, or is longer than 127 bytes" },
+		  "2: module x: the value of v has control characters, is no UTF-8, or is longer than 511 bytes" },
 		{ "adapter a { module x { a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1\ni=1 } }\n",
 		  "2: module x: more than 8 options" },
 		{ "adapter eth0 {\n", "2: the file ends, but section adapter \"eth0\" does not" },
@@ -342,7 +342,7 @@ START_TEST(all_errors_of_a_file_are_told_at_once)
 		    "2: unknown key \"layuot\" in adapter \"eth0\" (did you mean \"layout\"?)|"
 		    "3: fail: \"opne\" is not open or closed (did you mean \"open\"?)|"
 		    "4: ring: \"1000\" is not a power of two from 64 to 32768|"
-		    "5: module x: the value of a has control characters, is no UTF-8, or is longer than 127 bytes|"
+		    "5: module x: the value of a has control characters, is no UTF-8, or is longer than 511 bytes|"
 		    "9: adapter \"eth1\": upper: layout pair needs a second interface");
 }
 END_TEST

@@ -17,7 +17,7 @@
 #define ADAPTER_MAX_OPTIONS	8	/* of one module */
 #define ADAPTER_MAX_RING	32768u	/* entries */
 #define OPTION_KEY_MAX		32
-#define OPTION_VALUE_MAX	128
+#define OPTION_VALUE_MAX	512	/* a list of rules */
 
 enum adapter_layout { LAYOUT_HOST, LAYOUT_PAIR };
 enum xdp_choice { XDP_CHOICE_AUTO, XDP_CHOICE_NATIVE, XDP_CHOICE_GENERIC };

@@ -103,6 +103,18 @@ static int may_hold(struct nbl_wfp *wfp, uint32_t id, struct wfp_callout **ret)
 	return 0;
 }
 
+/* True if 'n' is lent to whoever is being asked about it: what is to stay of it is a copy (RX-04). */
+static bool is_borrowed(const struct nbl *n)
+{
+	if (NBL_LIKELY(!wfp_current || !wfp_current->borrowed))
+		return false;
+	for (uint32_t i = 0; i < wfp_current->n_in; i++) {
+		if (wfp_current->in[i].n == n)
+			return true;
+	}
+	return false;
+}
+
 int nbl_callout_reference(struct nbl_wfp *wfp, uint32_t id, struct nbl *n, bool intend_to_modify)
 {
 	struct wfp_callout *c;
@@ -111,6 +123,8 @@ int nbl_callout_reference(struct nbl_wfp *wfp, uint32_t id, struct nbl *n, bool 
 	r = may_hold(wfp, id, &c);
 	if (r < 0)
 		return r;
+	if (is_borrowed(n))
+		return -EBUSY;
 	atomic_fetch_add(&c->holds, 1);
 	nbl_reference(n, intend_to_modify);
 	if (wfp_current && wfp_current->in->n == n && !wfp_current->batch) {
@@ -144,6 +158,20 @@ static int derived(struct nbl_wfp *wfp, struct wfp_callout *c, struct nbl *n, st
 	return 0;
 }
 
+/* A copy that stands for a clone: no parent, its injections so far remembered (IN-10). */
+static int copy_of(struct nbl_wfp *wfp, struct wfp_callout *c, struct nbl *n,
+		   struct nbl_pool *nbl_pool, struct nbl_pool *data_pool, enum nbl_tag_event event,
+		   struct nbl **ret)
+{
+	struct nbl *copy = NULL;
+	int r = nbl_alloc_copy(n, nbl_pool, data_pool, &copy);
+
+	if (r < 0)
+		return r;
+	wfp_lineage_inherit(wfp, copy, n);
+	return derived(wfp, c, n, copy, event, ret);
+}
+
 int nbl_callout_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n, struct nbl_pool *pool,
 		      struct nbl **ret_clone)
 {
@@ -153,6 +181,8 @@ int nbl_callout_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n, struct nb
 	r = may_hold(wfp, id, &c);
 	if (r < 0)
 		return r;
+	if (is_borrowed(n))
+		return copy_of(wfp, c, n, pool, NULL, NBL_TAG_CLONED, ret_clone);
 	return derived(wfp, c, n, nbl_alloc_clone(n, pool), NBL_TAG_CLONED, ret_clone);
 }
 
@@ -165,6 +195,8 @@ int nbl_callout_deep_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,
 	int r;
 
 	r = may_hold(wfp, id, &c);
+	if (!r && is_borrowed(n))
+		return copy_of(wfp, c, n, nbl_pool, data_pool, NBL_TAG_CLONED, ret_clone);
 	if (!r)
 		r = nbl_alloc_deep_clone(n, nbl_pool, data_pool, &clone);
 	return r < 0 ? r : derived(wfp, c, n, clone, NBL_TAG_CLONED, ret_clone);
@@ -173,17 +205,11 @@ int nbl_callout_deep_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,
 int nbl_callout_copy(struct nbl_wfp *wfp, uint32_t id, struct nbl *n, struct nbl_pool *nbl_pool,
 		     struct nbl_pool *data_pool, struct nbl **ret_copy)
 {
-	struct nbl *copy = NULL;
 	struct wfp_callout *c;
 	int r;
 
 	r = may_hold(wfp, id, &c);
-	if (!r)
-		r = nbl_alloc_copy(n, nbl_pool, data_pool, &copy);
-	if (r < 0)
-		return r;
-	wfp_lineage_inherit(wfp, copy, n);
-	return derived(wfp, c, n, copy, NBL_TAG_DUPLICATED, ret_copy);
+	return r < 0 ? r : copy_of(wfp, c, n, nbl_pool, data_pool, NBL_TAG_DUPLICATED, ret_copy);
 }
 
 int nbl_callout_free(struct nbl_wfp *wfp, uint32_t id, struct nbl *n)

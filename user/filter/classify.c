@@ -264,6 +264,7 @@ static void ask_callout(const struct block *b, const struct wfp_entry *e, struct
 		.packets = c->parsed,
 		.n_in = c->n,
 		.batch = batch,
+		.borrowed = b->env->borrowed,
 		.may_hold = !batch || e->callout->is.flags & NBL_CALLOUT_BATCH_MAY_HOLD,
 	};
 

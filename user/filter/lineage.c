@@ -220,7 +220,9 @@ static void drop(uint64_t record, struct nbl *n)
 	struct nbl_wfp *wfp = wfp_engine(unpack(record).engine);
 
 	if (wfp && nbl_wfp_is_tagged(n))
-		nbl_wfp_leave(wfp, n, NBL_TAG_REMOVED);
+		nbl_wfp_leave(wfp, n, wfp->params.ops.left
+					      ? wfp->params.ops.left(wfp->params.ops.arg, n)
+					      : NBL_TAG_REMOVED);
 	wfp_set_flag(n, WFP_FLAG_INJECTED | WFP_FLAG_TAGGED, false);
 }
 

@@ -178,3 +178,14 @@ void nbl_wfp_get_counts(const struct nbl_wfp *wfp, struct nbl_wfp_counts *ret)
 	ret->flows_refused = wfp_read(&wfp->flows.n_refused);
 	ret->tag_contexts = atomic_load(&wfp->free_tag_contexts.n_out);
 }
+
+bool nbl_wfp_has_flows(const struct nbl_wfp *wfp)
+{
+	return wfp_read(&wfp->flows.n_flows);
+}
+
+bool nbl_wfp_is_injecting(const struct nbl_wfp *wfp)
+{
+	/* who sees one of them sees that it was counted */
+	return wfp_read(&wfp->injected) != wfp_read(&wfp->completed);
+}

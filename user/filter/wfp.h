@@ -5,7 +5,8 @@
  *   filters.c    sub-layers and filters, as added        snapshot.c  what lanes classify by
  *   classify.c   packets through layers                  callout.c   registration, holding, figures
  *   flow.c       contexts of callouts on flows           inject*.c   handles, injecting, completing
- *   tag.c        numbers on NBLs
+ *   tag.c        numbers on NBLs              gate.c      packets no filter can match
+ *   stack_*.c    the engine as a module of a stack; rule*.c filters as text
  *
  * The engine knows no lanes and rings. Each thread that classifies has a slot of
  * its own; what a slot may still be using is not freed (wfp_is_quiet()).
@@ -36,6 +37,8 @@ struct nbl_wfp_ops {
 	int (*submit)(void *arg, enum nbl_inject_path path, struct nbl *n);
 	/* Monotonic nanoseconds, for the time callouts take; NULL = not measured. */
 	uint64_t (*clock)(void *arg);
+	/* Which enum nbl_tag_event it is that 'n' (borrows) goes home; NULL = always REMOVED. Any thread. */
+	uint8_t (*left)(void *arg, const struct nbl *n);
 	void *arg;
 };
 
@@ -141,6 +144,7 @@ struct nbl_wfp_env {
 	uint32_t interface;		/* ifindex they came by or leave by */
 	uint32_t queue;
 	uint32_t port;			/* port number */
+	bool borrowed;			/* NBL_RECEIVE_RESOURCES: clones are made copies, references are refused (RX-04) */
 	uint64_t now_ns;
 };
 
@@ -168,7 +172,13 @@ struct nbl_wfp_result nbl_wfp_classify_injected(struct nbl_wfp *wfp, enum nbl_in
 /* True if any layer of 'way' has filters: else the chain need not be shown. Any thread. */
 bool nbl_wfp_wants(const struct nbl_wfp *wfp, enum wfp_way way);
 
+/* True if any flow has contexts: nbl_wfp_age() is wanted. Any thread. */
+bool nbl_wfp_has_flows(const struct nbl_wfp *wfp);
+
 /* ---- the end of injections: any thread ---- */
+
+/* True if injections are out: chains may have NBLs that are being injected. */
+bool nbl_wfp_is_injecting(const struct nbl_wfp *wfp);
 
 /* True if 'n' is being injected: it ends by nbl_inject_complete(), not by a return or a release. */
 bool nbl_inject_is_pending(const struct nbl *n);

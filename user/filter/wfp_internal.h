@@ -139,6 +139,7 @@ struct wfp_current {
 	const struct wfp_packet *const *packets;	/* what is in each */
 	uint32_t n_in;
 	bool batch;			/* several at once */
+	bool borrowed;			/* the packets are lent: copies only */
 	bool may_hold;			/* reference, clone and their like are allowed */
 	bool modifies;			/* one packet: it was referenced with intend_to_modify */
 	uint32_t n_plain;		/* one packet: references without */

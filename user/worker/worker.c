@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "filter/stack_module.h"
+#include "modules/callouts.h"
 #include "modules/modules.h"
 #include "port/xsk.h"
 
@@ -88,11 +90,19 @@ static int make_lane(struct worker *w, const struct handover *h, uint32_t index,
 	return 0;
 }
 
+static const struct nbl_module *find_module(const char *name)
+{
+	const struct nbl_module *m = nbl_module_find(name);
+
+	return m || strcmp(name, nbl_module_filter.name) != 0 ? m : &nbl_module_filter;
+}
+
 static int add_module(struct worker *w, const struct module_conf *conf, uint32_t position,
 		      char *why, size_t why_size)
 {
-	const struct nbl_module *module = nbl_module_find(conf->name);
+	const struct nbl_module *module = find_module(conf->name);
 	struct nbl_option options[ADAPTER_MAX_OPTIONS];
+	int r;
 
 	if (!module) {
 		snprintf(why, why_size, "no module is named '%s'", conf->name);
@@ -102,7 +112,11 @@ static int add_module(struct worker *w, const struct module_conf *conf, uint32_t
 		return -EINVAL;
 	for (uint32_t i = 0; i < conf->n_options; i++)
 		options[i] = (struct nbl_option){ conf->options[i].key, conf->options[i].value };
-	return nbl_stack_insert(&w->stack, module, options, conf->n_options, position, why, why_size);
+	filter_set_callout_kinds(callout_kinds);
+	r = nbl_stack_insert(&w->stack, module, options, conf->n_options, position, why, why_size);
+	if (!r && module == &nbl_module_filter)
+		filter_bind(&w->stack);
+	return r;
 }
 
 static bool handover_is_sound(const struct handover *h, const struct nbl_memory *m, uint32_t n_fds)

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stack_module_internal.h - what the parts of the filter module share.
+ */
+#ifndef FILTER_STACK_MODULE_INTERNAL_H
+#define FILTER_STACK_MODULE_INTERNAL_H
+
+#include "filter/stack_module.h"
+
+/* Owner of the callouts and handles of an engine: they are all the module's. */
+#define FILTER_OWNER 1
+
+struct filter_line {
+	char *text;
+	uint64_t id;
+};
+
+struct filter_loaded {
+	const struct nbl_callout_kind *kind;
+	void *context;
+};
+
+/* The module's context. */
+struct filter {
+	struct nbl_wfp *wfp;
+	uint32_t n_rules, n_callouts;
+	struct filter_line rules[FILTER_MAX_RULES];
+	struct filter_loaded callouts[FILTER_MAX_CALLOUTS];
+
+	/* since filter_bind(); lanes read only */
+	struct nbl_lane *lanes;
+	uint32_t n_lanes;
+	struct nbl_lane_filter *on;	/* the module on each lane */
+
+	uint64_t age_ns;		/* when flows are looked at next; lane 0's */
+	_Atomic bool down[NBL_N_SIDES];	/* by status indications */
+	_Atomic bool pausing;		/* pause() answered NBL_PENDING, which is not ended yet */
+};
+
+/* What the engine asks of the stack; 'arg' is the struct filter. */
+struct nbl_wfp_ops filter_ops(struct filter *c);
+
+/* True if no callout holds anything and no injection is out. Any thread. */
+bool filter_is_idle(const struct filter *c);
+
+/* Ends a pause that was pending, if there is nothing left to wait for. Any thread. */
+void filter_end_pause(struct filter *c);
+
+int filter_attach(const struct nbl_option *options, uint32_t n_options, void **ret_context,
+		  char *error, size_t error_size);	/* as struct nbl_module has it */
+void filter_detach(void *context);			/* likewise */
+
+#endif

@@ -227,8 +227,10 @@ uint32_t nbl_lane_turn(struct nbl_lane *lane)
 	nbl_lane_set_time(lane);
 	__atomic_store_n(&lane->progress->turns, lane->progress->turns + 1, __ATOMIC_RELAXED);
 	moved = run_timers(lane);
-	if (NBL_UNLIKELY(nbl_lane_n_originated(lane)))
+	if (NBL_UNLIKELY(nbl_lane_n_originated(lane))) {
 		moved += nbl_lane_send_waiting(lane);
+		nbl_lane_publish_tx(lane);
+	}
 	moved += nbl_lane_run_entered(lane);
 	for (uint32_t i = 0; i < lane->n_queues; i++)
 		moved += receive_bursts(lane, &lane->queues[i]);

@@ -283,8 +283,11 @@ void filter_detach(void *context)
 	 * It was paused, so that nothing is held or out. Should somebody hold something
 	 * nevertheless, engine and context stay for it, for good: its completion finds them.
 	 */
-	if (c->wfp && (!callouts_stop(c) || nbl_wfp_free(c->wfp) < 0))
+	if (c->wfp && (!callouts_stop(c) || nbl_wfp_free(c->wfp) < 0)) {
+		atomic_store(&c->pausing, false);
+		c->on = NULL;
 		return;
+	}
 	for (uint32_t l = 0; l < c->n_lanes; l++)
 		nbl_lane_set_end(&c->lanes[l], NBL_ORIGIN_WFP, NULL, NULL);
 	for (uint32_t i = 0; i < c->n_rules; i++)

@@ -109,18 +109,25 @@ static void let_go(struct nbl_lane *lane, struct nbl *n)
 	nbl_release(n);
 }
 
-static void complete(struct nbl_wfp *wfp, struct nbl_chain *chain, int32_t status)
+/* Those that have in common how they ended, and whose they are. */
+struct group {
+	struct nbl_chain chain;
+	struct nbl_wfp *wfp;
+	int32_t status;
+};
+
+static void complete(struct group *g)
 {
-	if (chain->head)
-		nbl_inject_complete_chain(wfp, nbl_chain_take(chain), nbl_inject_status(status));
+	if (g->chain.head)
+		nbl_inject_complete_chain(g->wfp, nbl_chain_take(&g->chain),
+					  nbl_inject_status(g->status));
 }
 
-/* Gives back injected NBLs, those of one status together. */
+/* Gives back injected NBLs, also those of an engine that is no longer in the stack. */
 static void ended(void *arg, struct nbl_lane *lane, struct nbl_chain chain)
 {
 	struct filter *c = arg;
-	struct nbl_chain together = NBL_CHAIN_EMPTY;
-	int32_t status = NBL_STATUS_SUCCESS;
+	struct group g = { .wfp = c->wfp };
 	struct nbl *n;
 
 	while ((n = nbl_chain_pop(&chain))) {
@@ -130,12 +137,13 @@ static void ended(void *arg, struct nbl_lane *lane, struct nbl_chain chain)
 		}
 		if (n->kind == NBL_KIND_RECEIVE)
 			nbl_lane_mark_kept(lane, n);
-		if (n->status != status)
-			complete(c->wfp, &together, status);
-		status = n->status;
-		nbl_chain_append(&together, n);
+		if (n->status != g.status || wfp_engine(wfp_record_get(n).engine) != g.wfp)
+			complete(&g);
+		g.status = n->status;
+		g.wfp = wfp_engine(wfp_record_get(n).engine);
+		nbl_chain_append(&g.chain, n);
 	}
-	complete(c->wfp, &together, status);
+	complete(&g);
 	filter_end_pause(c);
 }
 

@@ -134,8 +134,8 @@ RIG_UNUSED static void begin_shaped(const struct rig_shape *shape, const char *r
 	rig_make(&rig, shape);
 	rig_up(&rig, NULL, NBL_TAKEOVER_FRESH);
 	rig.lane.clock_ns = fixture_clock;
+	filter_set_stack(&rig.stack);
 	rig_add(&rig, &nbl_module_filter, options, n);
-	filter_bind(&rig.stack);
 	fix.wfp = filter_get_engine(filter()->context);
 	turn();		/* posts the frames */
 }

@@ -247,6 +247,8 @@ int filter_attach(const struct nbl_option *options, uint32_t n_options, void **r
 	int r = c ? engine_make(c) : -ENOMEM;
 
 	if (!r)
+		filter_join(c);
+	if (!r)
 		r = options_read(&m, options, n_options);
 	if (!r)
 		r = nbl_wfp_commit(c->wfp, &old);
@@ -285,7 +287,7 @@ void filter_detach(void *context)
 	 */
 	if (c->wfp && (!callouts_stop(c) || nbl_wfp_free(c->wfp) < 0)) {
 		atomic_store(&c->pausing, false);
-		c->on = NULL;
+		atomic_store(&c->on, NULL);
 		return;
 	}
 	for (uint32_t l = 0; l < c->n_lanes; l++)

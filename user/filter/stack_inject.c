@@ -147,21 +147,25 @@ static void ended(void *arg, struct nbl_lane *lane, struct nbl_chain chain)
 	filter_end_pause(c);
 }
 
-void filter_bind(struct nbl_stack *s)
-{
-	int i = nbl_stack_find(s, nbl_module_filter.name);
-	struct filter *c;
+static const struct nbl_stack *stack;
 
-	if (i < 0)
+void filter_set_stack(const struct nbl_stack *s)
+{
+	stack = s;
+}
+
+void filter_join(struct filter *c)
+{
+	if (!c->lanes && stack) {
+		c->lanes = stack->lanes;
+		c->n_lanes = stack->n_lanes;
+	}
+	if (!c->lanes)
 		return;
-	c = s->modules[i].context;
-	c->lanes = s->lanes;
-	c->n_lanes = s->n_lanes;
-	c->on = s->modules[i].filters;
-	for (uint32_t l = 0; l < s->n_lanes; l++)
-		nbl_lane_set_end(&s->lanes[l], NBL_ORIGIN_WFP, ended, c);
-	c->wfp->params.pool = s->lanes[0].pool;
-	c->wfp->params.n_frames = nbl_memory_n_frames(&s->lanes[0].memory->shape);
+	for (uint32_t l = 0; l < c->n_lanes; l++)
+		nbl_lane_set_end(&c->lanes[l], NBL_ORIGIN_WFP, ended, c);
+	c->wfp->params.pool = c->lanes[0].pool;
+	c->wfp->params.n_frames = nbl_memory_n_frames(&c->lanes[0].memory->shape);
 }
 
 /* ---- pausing ---- */
@@ -179,7 +183,9 @@ bool filter_is_idle(const struct filter *c)
 
 void filter_end_pause(struct filter *c)
 {
-	if (atomic_load_explicit(&c->pausing, memory_order_relaxed) && filter_is_idle(c) &&
+	struct nbl_lane_filter *on = atomic_load(&c->on);
+
+	if (atomic_load_explicit(&c->pausing, memory_order_relaxed) && on && filter_is_idle(c) &&
 	    atomic_exchange(&c->pausing, false))
-		nbl_filter_pause_complete(&c->on[0].f);
+		nbl_filter_pause_complete(&on[0].f);
 }

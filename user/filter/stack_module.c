@@ -85,17 +85,28 @@ static struct nbl_wfp_result classify(struct nbl_filter *f, enum wfp_way way,
 	return result;
 }
 
+/* Notes where the module on lane 0 is: all lanes say the same. */
+static void note_place(struct nbl_filter *f)
+{
+	struct filter *c = f->context;
+
+	if (NBL_UNLIKELY(!atomic_load_explicit(&c->on, memory_order_relaxed)))
+		atomic_store(&c->on, (struct nbl_lane_filter *)(void *)((uint8_t *)f -
+				     offsetof(struct nbl_lane_filter, f)) - f->lane);
+}
+
 /* Has the timer of lane 0 run soon if there is something for it to do. */
 static void call_timer(struct nbl_filter *f, bool absorbed)
 {
 	struct filter *c = f->context;
 
+	note_place(f);
 	if (NBL_LIKELY(!absorbed && !nbl_wfp_has_flows(c->wfp)))
 		return;
 	if (!f->lane)
 		f->wake_ns = absorbed || !f->wake_ns ? f->now_ns : f->wake_ns;
-	else if (absorbed && c->on)
-		nbl_filter_wake(&c->on[0].f);
+	else if (absorbed)
+		nbl_filter_wake(&atomic_load(&c->on)[0].f);
 }
 
 /* ---- handlers ---- */
@@ -225,6 +236,7 @@ static int filter_pause(struct nbl_filter *f)
 {
 	struct filter *c = f->context;
 
+	note_place(f);
 	if (!f->lane)
 		run_callouts(c, f->id, UINT64_MAX);
 	if (c->lanes && nbl_lane_is_current(&c->lanes[f->lane]))
@@ -242,6 +254,7 @@ static int filter_restart(void *context, struct nbl_restart *r, char *error, siz
 
 	(void)error;
 	(void)error_size;
+	filter_join(c);
 	atomic_store(&c->pausing, false);
 	if (!nbl_wfp_wants(c->wfp, WFP_WAY_RECEIVE))
 		r->bypass |= NBL_MODULE_RECEIVE;

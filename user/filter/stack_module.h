@@ -28,11 +28,11 @@ extern const struct nbl_module nbl_module_filter;
 void filter_set_callout_kinds(const struct nbl_callout_kind *const *kinds);
 
 /*
- * Tells the filter module of 's' (borrows; nothing happens if it has none) which lanes it
- * is on, so that it can inject, and has them give injected NBLs back. After it was put
- * in, lanes at rest. Rule: IN-03.
+ * Says which stack (borrows until replaced; NULL = none) it is put in from now on: into its
+ * lanes it injects, and they give injected NBLs back. Before it is attached; without
+ * lanes nothing can be injected (IN-03).
  */
-void filter_bind(struct nbl_stack *s);
+void filter_set_stack(const struct nbl_stack *s);
 
 /* ---- figures: control thread, lanes at rest ---- */
 

@@ -27,10 +27,9 @@ struct filter {
 	struct filter_line rules[FILTER_MAX_RULES];
 	struct filter_loaded callouts[FILTER_MAX_CALLOUTS];
 
-	/* since filter_bind(); lanes read only */
-	struct nbl_lane *lanes;
+	struct nbl_lane *lanes;		/* of its stack; NULL in some tests */
 	uint32_t n_lanes;
-	struct nbl_lane_filter *on;	/* the module on each lane */
+	struct nbl_lane_filter *_Atomic on;	/* the module on each lane; NULL before it was called */
 
 	uint64_t age_ns;		/* when flows are looked at next; lane 0's */
 	_Atomic bool down[NBL_N_SIDES];	/* by status indications */
@@ -39,6 +38,9 @@ struct filter {
 
 /* What the engine asks of the stack; 'arg' is the struct filter. */
 struct nbl_wfp_ops filter_ops(struct filter *c);
+
+/* Finds the stack, at first; has its lanes give injected NBLs back, each time it restarts. */
+void filter_join(struct filter *c);
 
 /* True if no callout holds anything and no injection is out. Any thread. */
 bool filter_is_idle(const struct filter *c);

@@ -102,7 +102,6 @@ static int add_module(struct worker *w, const struct module_conf *conf, uint32_t
 {
 	const struct nbl_module *module = find_module(conf->name);
 	struct nbl_option options[ADAPTER_MAX_OPTIONS];
-	int r;
 
 	if (!module) {
 		snprintf(why, why_size, "no module is named '%s'", conf->name);
@@ -113,10 +112,8 @@ static int add_module(struct worker *w, const struct module_conf *conf, uint32_t
 	for (uint32_t i = 0; i < conf->n_options; i++)
 		options[i] = (struct nbl_option){ conf->options[i].key, conf->options[i].value };
 	filter_set_callout_kinds(callout_kinds);
-	r = nbl_stack_insert(&w->stack, module, options, conf->n_options, position, why, why_size);
-	if (!r && module == &nbl_module_filter)
-		filter_bind(&w->stack);
-	return r;
+	filter_set_stack(&w->stack);
+	return nbl_stack_insert(&w->stack, module, options, conf->n_options, position, why, why_size);
 }
 
 static bool handover_is_sound(const struct handover *h, const struct nbl_memory *m, uint32_t n_fds)

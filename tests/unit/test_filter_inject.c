@@ -143,6 +143,7 @@ START_TEST(IN_12_absorbed_originals_are_sent_on_without_a_clone_and_in_order)
 
 		r = numbered(i);
 		cook(&o, &r);
+		ck_assert_uint_eq(sent.packets[i].queue, inbound ? UPPER : LOWER);
 		ck_assert_mem_eq(sent.packets[i].o.b, o.b, o.n);
 	}
 	/* it did leave, whoever had it meanwhile */
@@ -423,8 +424,9 @@ END_TEST
 /* ---- inside classify ---- */
 
 static uintptr_t lowest, highest;
+static uint32_t n_inside;
 
-static void inject_here(const struct nbl_classify_in *in, struct nbl_classify_out *out)
+static void clone_and_inject(const struct nbl_classify_in *in, struct nbl_classify_out *out)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	struct nbl *clone;
@@ -441,6 +443,13 @@ static void inject_here(const struct nbl_classify_in *in, struct nbl_classify_ou
 		return;
 	}
 	absorb(out);
+}
+
+static void inject_here(const struct nbl_classify_in *in, struct nbl_classify_out *out)
+{
+	ck_assert_uint_eq(n_inside++, 0);	/* nothing is classified within */
+	clone_and_inject(in, out);
+	n_inside--;
 }
 
 START_TEST(CL_14_a_million_injections_from_inside_classify_do_not_grow_the_stack)

@@ -107,6 +107,24 @@ START_TEST(CL_08_modifying_inline_sends_the_marked_packet_in_place_of_the_origin
 }
 END_TEST
 
+START_TEST(IN_08_what_is_injected_at_the_ip_layer_does_not_meet_the_layers_below_again)
+{
+	begin("inbound-mac inspect:inspect-inline; inbound-ip4 callout:modify-inline",
+	      "inspect-inline, modify-inline dscp=46");
+	for (int i = 0; i < N_PACKETS; i++) {
+		struct recipe r = numbered(i);
+
+		deliver(LOWER, &r);
+	}
+	settle();
+	ck_assert_uint_eq(sent.n, N_PACKETS);
+	ck_assert_uint_eq(callout(0).seen, N_PACKETS);
+	ck_assert_uint_eq(callout(1).seen, N_PACKETS);
+	ck_assert_uint_eq(callout(1).skipped, N_PACKETS);
+	finish();
+}
+END_TEST
+
 START_TEST(CL_08_inspecting_out_of_band_lets_go_on_or_discards)
 {
 	bool discards = _i & 1, waits = _i & 2;
@@ -339,6 +357,7 @@ int main(void)
 	const struct rig_test tests[] = {
 		{ CL_08_inspecting_inline_sees_all_and_changes_nothing, 1 },
 		{ CL_08_modifying_inline_sends_the_marked_packet_in_place_of_the_original, 8 },
+		{ IN_08_what_is_injected_at_the_ip_layer_does_not_meet_the_layers_below_again, 1 },
 		{ CL_08_inspecting_out_of_band_lets_go_on_or_discards, 4 },
 		{ CL_08_modifying_out_of_band_sends_the_edited_frame, 8 },
 		{ CL_08_a_full_ring_delays_what_is_injected_and_loses_none, 1 },

@@ -25,6 +25,7 @@ enum nbl_outcome {
 	NBL_OUTCOME_DETACHED,		/* its port went away */
 	NBL_OUTCOME_WORKER_DIED,	/* it was in the hands of a worker that died */
 	NBL_OUTCOME_QUARANTINED,	/* its frame broke a rule of the ledger */
+	NBL_OUTCOME_UNWANTED,		/* nobody above the stack wants its type (RX-15) */
 	NBL_N_OUTCOMES
 };
 

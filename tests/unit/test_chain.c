@@ -127,6 +127,7 @@ START_TEST(every_outcome_has_the_name_commands_print)
 		{ NBL_OUTCOME_DETACHED, "detached", true },
 		{ NBL_OUTCOME_WORKER_DIED, "worker-died", true },
 		{ NBL_OUTCOME_QUARANTINED, "quarantined", true },
+		{ NBL_OUTCOME_UNWANTED, "unwanted", true },
 	};
 
 	ck_assert_uint_eq(N_ELEMENTS(cases), NBL_N_OUTCOMES);

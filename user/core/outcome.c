@@ -16,6 +16,7 @@ static const char *const names[NBL_N_OUTCOMES] = {
 	[NBL_OUTCOME_DETACHED] = "detached",
 	[NBL_OUTCOME_WORKER_DIED] = "worker-died",
 	[NBL_OUTCOME_QUARANTINED] = "quarantined",
+	[NBL_OUTCOME_UNWANTED] = "unwanted",
 };
 
 const char *nbl_outcome_name(enum nbl_outcome outcome)

@@ -101,13 +101,16 @@ static uint32_t promises(const struct burst *b, const struct nbl_chain *chain)
 	return flags | NBL_RECEIVE_SINGLE_ETHER_TYPE;
 }
 
+/* Others may read and set flags at this moment. */
 static void mark_borrowed(const struct run *r, bool borrowed)
 {
 	for (uint32_t i = 0; i < r->chain.n_nbls; i++)
 		if (borrowed)
-			r->first[i]->nbl_flags |= NBL_FLAG_BORROWED;
+			__atomic_fetch_or(&r->first[i]->nbl_flags, (uint32_t)NBL_FLAG_BORROWED,
+					  __ATOMIC_RELAXED);
 		else
-			r->first[i]->nbl_flags &= ~(uint32_t)NBL_FLAG_BORROWED;
+			__atomic_fetch_and(&r->first[i]->nbl_flags, ~(uint32_t)NBL_FLAG_BORROWED,
+					   __ATOMIC_RELAXED);
 }
 
 /* What was lent must come back linked as it was; the order noted is right in any case. Rule: RX-05. */

@@ -21,6 +21,10 @@
 #define IPV6		0x86dd
 #define OTHER		0x1234
 
+RIG_UNUSED static const uint16_t mixed[12] = {
+	ARP, IPV6, IPV4, ARP, IPV6, IPV4, ARP, IPV6, IPV4, ARP, IPV6, IPV4,
+};
+
 struct note {
 	uint16_t type;
 	uint32_t number;

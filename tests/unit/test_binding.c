@@ -2,10 +2,6 @@
 /* test_binding.c - who above the stack gets which packets, lent or to keep. */
 #include "unit/binding_fixture.h"
 
-static const uint16_t mixed[12] = {
-	ARP, IPV6, IPV4, ARP, IPV6, IPV4, ARP, IPV6, IPV4, ARP, IPV6, IPV4,
-};
-
 START_TEST(RX_02_each_binding_gets_its_own_of_a_mixed_chain_in_order_with_their_count)
 {
 	struct receiver *r[3];

@@ -345,6 +345,8 @@ void nbl_binding_cancel(struct nbl_binding *b, struct nbl_lane *lane, uint64_t c
 		if (f->module->cancel_send)
 			f->module->cancel_send(f, cancel_id);
 	}
+	nbl_lane_cancel(lane, cancel_id);
+	nbl_lane_hand_back(lane);
 	nbl_lane_publish_tx(lane);
 	nbl_lane_enter(before);
 }

@@ -16,6 +16,7 @@
 #include "unit/lane_probe.h"
 
 #define MAX_NOTES	512
+#define MAX_LEFT	8192
 #define ARP		0x0806
 #define IPV4		0x0800
 #define IPV6		0x86dd
@@ -175,7 +176,7 @@ RIG_UNUSED static void deliver(const uint16_t *types, uint32_t n, uint32_t first
 
 /* What left by a port, in order. */
 static struct {
-	struct note notes[MAX_NOTES];
+	struct note notes[MAX_LEFT];
 	uint32_t n;
 } left[NBL_N_SIDES];
 
@@ -190,7 +191,8 @@ RIG_UNUSED static uint32_t run_kernel(void)
 			struct frame f;
 
 			memcpy(&f, packet.bytes, sizeof(f));
-			left[side].notes[left[side].n++ % MAX_NOTES] =
+			ck_assert_uint_lt(left[side].n, MAX_LEFT);
+			left[side].notes[left[side].n++] =
 				(struct note){ ntohs(f.type_be), f.number, NULL };
 			moved++;
 		}

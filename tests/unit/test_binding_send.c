@@ -203,7 +203,7 @@ static void *send_many(void *arg)
 			sched_yield();
 			continue;
 		}
-		make_frame(&f, IPV4, sent);
+		make_frame(&f, r == receivers ? IPV4 : IPV6, sent);
 		memcpy(nbl_nb_data(n->first_nb), &f, sizeof(f));
 		RIG_MUST(!nbl_binding_send(r->b, only(n), 0));
 		sent++;
@@ -228,8 +228,8 @@ START_TEST(TX_04_what_two_threads_send_leaves_once_each_in_the_order_of_its_thre
 	struct nbl_binding_params params = { .name = "a", .receive = receiver_receive,
 					     .send_complete = free_at_once };
 	struct receiver *r = receivers;
+	uint32_t next[2] = { 0, 0 };
 	pthread_t threads[2];
-	uint64_t n_left = 0;
 
 	begin_bindings(no_modules);
 	for (int i = 0; i < 2; i++) {
@@ -246,8 +246,12 @@ START_TEST(TX_04_what_two_threads_send_leaves_once_each_in_the_order_of_its_thre
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	settle();
-	n_left = left[NBL_LOWER].n;
-	ck_assert_uint_eq(n_left, 2 * N_SENT);
+	ck_assert_uint_eq(left[NBL_LOWER].n, 2 * N_SENT);
+	for (uint32_t i = 0; i < 2 * N_SENT; i++) {
+		const struct note *n = &left[NBL_LOWER].notes[i];
+
+		ck_assert_uint_eq(n->number, next[n->type == IPV6]++);
+	}
 	ck_assert_uint_eq(r[0].n_completed, N_SENT);
 	ck_assert_uint_eq(r[1].n_completed, N_SENT);
 	check_home();

@@ -643,6 +643,9 @@ START_TEST(TX_13_what_waits_for_room_on_the_ring_can_be_cancelled)
 	ck_assert_uint_eq(a->n_completed, 4);
 	for (uint32_t i = 0; i < 4; i++)
 		ck_assert_int_eq(a->statuses[i], NBL_STATUS_SEND_ABORTED);
+	run_kernel();
+	rig_turn(&rig);
+	nbl_lane_publish_tx(&rig.lane);
 	settle();
 	ck_assert_uint_eq(left[NBL_LOWER].n, 10);
 	free_completed(a);

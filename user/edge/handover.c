@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_FDS (2 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
+#define MAX_FDS (3 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
 
 union fd_space {
 	char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];

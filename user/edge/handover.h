@@ -11,7 +11,7 @@
 #ifndef EDGE_HANDOVER_H
 #define EDGE_HANDOVER_H
 
-#include "edge/adapter_conf.h"
+#include "edge/tap_conf.h"
 #include "port/queue.h"
 #include "stack/lane.h"
 
@@ -35,7 +35,7 @@ struct handover_queue {
 /*
  * Descriptors that come with it, in order: the memory, the progress map, n_kept
  * that only have to stay open (dropping them is what bypasses the worker when the
- * keeper is gone), then one socket per queue.
+ * keeper is gone), one socket per queue, then the tap's device if there is one.
  */
 struct handover {
 	uint32_t version;
@@ -46,6 +46,8 @@ struct handover {
 	uint32_t n_kept;
 	uint32_t n_modules;
 	struct module_conf modules[ADAPTER_MAX_MODULES];	/* from the lower port upward */
+	uint32_t has_tap;	/* above them */
+	struct tap_conf tap;
 	uint32_t n_queues;
 	struct handover_queue queues[HANDOVER_MAX_QUEUES];
 };
@@ -54,6 +56,8 @@ enum worker_op {
 	WORKER_MODULE_ADD,	/* module at position */
 	WORKER_MODULE_REMOVE,	/* module.name */
 	WORKER_AUDIT,
+	WORKER_TAP_OPEN,	/* tap; its device comes with it */
+	WORKER_TAP_CLOSE,
 	WORKER_STOP,		/* finish what is in hand, then exit; bypass was set before */
 };
 
@@ -61,6 +65,7 @@ struct worker_request {
 	uint32_t op;		/* enum worker_op */
 	uint32_t position;
 	struct module_conf module;
+	struct tap_conf tap;
 };
 
 struct worker_reply {

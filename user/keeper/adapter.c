@@ -10,6 +10,7 @@
 
 #include "edge/log.h"
 #include "keeper/links.h"
+#include "keeper/tap.h"
 #include "port/why.h"
 
 #define FRAME_SIZE	4096u
@@ -276,7 +277,8 @@ static bool set_up(struct adapter *a, struct refusal *refusal)
 	n_upper = a->ports[NBL_UPPER].n_queues;
 	a->n_lanes = n_lower < n_upper ? n_lower : n_upper;
 	return load_programs(a, refusal) && make_memory(a, refusal) && connect_wire(a, refusal) &&
-	       open_ports(a, refusal) && worker_begin(a, NBL_TAKEOVER_FRESH, refusal) && connect_leg(a, refusal);
+	       open_ports(a, refusal) && tap_open_configured(a, refusal) &&
+	       worker_begin(a, NBL_TAKEOVER_FRESH, refusal) && connect_leg(a, refusal);
 }
 
 bool adapter_attach(struct keeper *keeper, const struct adapter_conf *conf,
@@ -324,6 +326,7 @@ void adapter_detach(struct adapter *a)
 		links_forget(a->ports[side].dev.ifindex);
 		port_close(&a->ports[side], a->programs);
 	}
+	tap_close(a);
 	programs_free(a->programs);
 	nbl_memory_close(&a->memory);
 	list_remove(a->keeper, a);
@@ -355,19 +358,37 @@ static bool find_module(const struct adapter *a, const char *module, int *ret_po
 	return false;
 }
 
+/* A tap is above all modules: neither it nor what would be above it is placed otherwise. */
+static bool tap_has_its_place(const struct adapter *a, const char *before, const char *after,
+			      struct refusal *refusal)
+{
+	char why[REASON_SIZE];
+
+	if (!before && !after)
+		return true;
+	snprintf(why, sizeof(why), "%s: not added (EINVAL): a tap stands above all modules. "
+		 "Try: nblctl module add, without before and after", a->conf.name);
+	refuse(refusal, -EINVAL, why);
+	return false;
+}
+
 bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const char *before,
 			const char *after, struct refusal *refusal)
 {
 	struct worker_request request = { .op = WORKER_MODULE_ADD, .module = *conf };
 	struct worker_reply reply;
-	int at = (int)a->conf.n_modules;
+	int at = (int)a->conf.n_modules - (a->tap_fd != 0);
 
+	if (tap_conf_is_tap(conf))
+		return tap_has_its_place(a, before, after, refusal) && tap_add(a, conf, refusal);
 	if (before && !find_module(a, before, &at, refusal))
 		return false;
 	if (after) {
 		if (!find_module(a, after, &at, refusal))
 			return false;
 		at++;
+		if (tap_conf_is_tap(&a->conf.modules[at - 1]))
+			return tap_has_its_place(a, before, after, refusal);
 	}
 	request.position = (uint32_t)at;
 	if (!worker_ask(a, &request, &reply, refusal))
@@ -387,6 +408,8 @@ bool adapter_module_remove(struct adapter *a, const char *module, struct refusal
 
 	if (!find_module(a, module, &at, refusal))
 		return false;
+	if (tap_conf_is_tap(&a->conf.modules[at]))
+		return tap_remove(a, refusal);
 	request.module = a->conf.modules[at];
 	if (!worker_ask(a, &request, &reply, refusal))
 		return false;

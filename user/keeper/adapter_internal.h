@@ -26,6 +26,8 @@ struct adapter {
 	struct port ports[NBL_N_SIDES];
 	struct leg leg;			/* host layout; nic_ifindex 0: none */
 	struct wire wire;		/* pair, fail open; ends[].ifindex 0: none */
+	struct tap_conf tap;		/* if there is one, */
+	int tap_fd;			/* its device; 0: none */
 	struct programs *programs;
 	struct nbl_memory memory;
 	uint32_t n_lanes;

@@ -44,13 +44,18 @@ static int hand_over(struct adapter *a, enum nbl_takeover takeover)
 {
 	static struct handover h;
 	struct programs_fds keep = programs_get_fds(a->programs);
-	int fds[2 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES];
+	int fds[3 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES];
 	uint32_t n = 0;
 
 	h = (struct handover){
 		.version = HANDOVER_VERSION, .takeover = takeover, .n_lanes = a->n_lanes,
 		.fail_closed = a->conf.fail_closed, .n_modules = a->conf.n_modules,
 	};
+	if (a->tap_fd) {
+		h.n_modules--;		/* it is the last of the modules */
+		h.has_tap = true;
+		h.tap = a->tap;
+	}
 	memcpy(h.name, a->conf.name, sizeof(h.name));
 	memcpy(h.modules, a->conf.modules, sizeof(h.modules));
 	fds[n++] = a->memory.fd;
@@ -62,7 +67,10 @@ static int hand_over(struct adapter *a, enum nbl_takeover takeover)
 		fds[n++] = keep.tc_slot;
 	h.n_kept = n - 2;
 	h.n_queues = fill_queues(a, &h, fds + n);
-	return handover_send(a->worker.socket, &h, sizeof(h), fds, n + h.n_queues);
+	n += h.n_queues;
+	if (h.has_tap)
+		fds[n++] = a->tap_fd;
+	return handover_send(a->worker.socket, &h, sizeof(h), fds, n);
 }
 
 static void forget_worker(struct adapter *a)
@@ -226,7 +234,8 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 	int r = -ESRCH;
 
 	if (a->worker.pid)
-		r = handover_send(a->worker.socket, request, sizeof(*request), NULL, 0);
+		r = handover_send(a->worker.socket, request, sizeof(*request), &a->tap_fd,
+				  request->op == WORKER_TAP_OPEN);
 	if (!r)
 		r = handover_receive(a->worker.socket, ret, sizeof(*ret), REPLY_MS, NULL, 0, NULL);
 	if (r < 0) {

@@ -49,6 +49,7 @@ struct nbl_originated_figures {
 	uint64_t borrowed;		/* packets indicated with RESOURCES */
 	uint64_t looped;		/* loopback copies */
 	uint64_t unwanted;		/* packets no binding wanted */
+	uint64_t untapped;		/* copies the tap's device did not take */
 };
 
 struct nbl_lane_figures {

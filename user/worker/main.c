@@ -38,6 +38,29 @@ static int begin(struct worker *w, int socket)
 	return reply_to(socket, &reply) < 0 ? -EPIPE : r;
 }
 
+/*
+ * True when the keeper says something, false after TICK_MS at most. Sends what comes from a
+ * tap's device.
+ */
+static bool keeper_speaks(struct worker *w, int socket)
+{
+	static bool has_memory = true;
+	/* without memory it is no use to be told that there is something to read */
+	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN },
+				 { .fd = w->tap && has_memory ? tap_fd(w->tap) : -1, .events = POLLIN } };
+	int n = poll(fds, 2, has_memory ? TICK_MS : 1);
+
+	has_memory = true;
+	if (n <= 0 || fds[0].revents)
+		return n > 0;
+	if (!(fds[1].revents & (POLLERR | POLLHUP | POLLNVAL))) {
+		has_memory = tap_run(w->tap);
+		return false;
+	}
+	/* a device that was deleted stays readable */
+	return poll(fds, 1, TICK_MS) > 0;
+}
+
 /* Until told to stop, or the keeper is gone. True if told. */
 static bool serve(struct worker *w, int socket)
 {
@@ -45,20 +68,21 @@ static bool serve(struct worker *w, int socket)
 	struct worker_reply reply;
 
 	for (;;) {
-		int r = handover_receive(socket, &request, sizeof(request), TICK_MS, NULL, 0, NULL);
+		uint32_t n_fds = 0;
+		int fd;
+		bool speaks = keeper_speaks(w, socket);
 
 		worker_tick(w);
-		if (r == -ETIMEDOUT)
+		if (!speaks)
 			continue;
-		if (r < 0)
-			break;
+		if (handover_receive(socket, &request, sizeof(request), -1, &fd, 1, &n_fds) < 0)
+			return false;
 		if (request.op == WORKER_STOP)
 			return true;
-		worker_serve(w, &request, &reply);
+		worker_serve(w, &request, n_fds ? fd : -1, &reply);
 		if (reply_to(socket, &reply) < 0)
-			break;
+			return false;
 	}
-	return false;
 }
 
 int main(void)

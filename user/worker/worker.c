@@ -15,10 +15,11 @@
 #include "port/xsk.h"
 
 #define PROGRESS_SIZE	(NBL_MAX_LANES * sizeof(struct nbl_progress))
-#define MAX_FDS		(2 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
+#define MAX_FDS		(3 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
 #define HANDOVER_TIMEOUT_MS 5000
 #define HUGE_PAGE	(2u << 20)
 #define PAUSE_MS	1500	/* the keeper waits 2 s for an answer */
+#define TAP_CLOSE_MS	1000	/* for what a tap has sent */
 
 /* ---- taking over ---- */
 
@@ -120,7 +121,7 @@ static bool handover_is_sound(const struct handover *h, const struct nbl_memory 
 {
 	if (h->n_queues != m->shape.n_queues || h->n_queues > HANDOVER_MAX_QUEUES ||
 	    h->n_lanes != m->shape.n_lanes || h->n_modules > ADAPTER_MAX_MODULES ||
-	    n_fds != 2 + h->n_kept + h->n_queues ||
+	    n_fds != 2 + h->n_kept + h->n_queues + h->has_tap || h->has_tap > 1 ||
 	    m->shape.lane_block_size != NBL_LANE_BLOCK_SIZE)
 		return false;
 	for (uint32_t i = 0; i < h->n_queues; i++)
@@ -158,6 +159,10 @@ static int set_up(struct worker *w, const struct handover *h, int *sockets, char
 	w->stack.fail_closed = h->fail_closed;
 	for (uint32_t i = 0; i < h->n_modules && !r; i++)
 		r = add_module(w, &h->modules[i], i, why, why_size);
+	if (!r)
+		r = nbl_bindings_new(w->lanes, w->n_lanes, &w->bindings);
+	if (!r && h->has_tap)
+		r = tap_open(w->bindings, w->pool, &h->tap, sockets[h->n_queues], &w->tap);
 	for (uint32_t i = 0; i < w->n_lanes && !r; i++)
 		nbl_lane_adopt(&w->lanes[i], (enum nbl_takeover)h->takeover);
 	return r;
@@ -247,6 +252,39 @@ static int remove_module(struct worker *w, const char *name, char *why, size_t w
 	return r;
 }
 
+static int open_tap(struct worker *w, const struct tap_conf *conf, int fd)
+{
+	int r;
+
+	if (fd < 0 || w->tap || conf->n_types > NBL_MAX_BINDING_TYPES) {
+		close(fd);
+		return -EINVAL;
+	}
+	r = tap_open(w->bindings, w->pool, conf, fd, &w->tap);
+	for (uint32_t l = 0; l < w->n_lanes && !r; l++)
+		w->lanes[l].figures.modules[0] = (struct nbl_module_figures){ 0 };
+	return r;
+}
+
+/* What it has sent completes only while the lanes run. */
+static int close_tap(struct worker *w, char *why, size_t why_size)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	int r = tap_close(w->tap);
+
+	for (uint32_t waited = 0; r == -EBUSY && waited < TAP_CLOSE_MS; waited += 2) {
+		unpark_all(w);
+		nanosleep(&pause, NULL);
+		park_all(w);
+		r = tap_close(w->tap);
+	}
+	if (r < 0)
+		snprintf(why, why_size, "module tap still has packets on their way (EBUSY)");
+	else
+		w->tap = NULL;
+	return r;
+}
+
 static int audit(struct worker *w, struct nbl_audit *ret)
 {
 	int r = 0;
@@ -264,7 +302,8 @@ void worker_name_modules(const struct worker *w, struct worker_reply *ret)
 		ret->module_ids[i] = w->stack.modules[i].id;
 }
 
-void worker_serve(struct worker *w, const struct worker_request *request, struct worker_reply *ret)
+void worker_serve(struct worker *w, const struct worker_request *request, int fd,
+		  struct worker_reply *ret)
 {
 	struct worker_reply reply = { .result = -EINVAL };
 
@@ -280,6 +319,16 @@ void worker_serve(struct worker *w, const struct worker_request *request, struct
 	case WORKER_AUDIT:
 		park_all(w);
 		reply.result = audit(w, &reply.audit);
+		unpark_all(w);
+		break;
+	case WORKER_TAP_OPEN:
+		park_all(w);
+		reply.result = open_tap(w, &request->tap, fd);
+		unpark_all(w);
+		break;
+	case WORKER_TAP_CLOSE:
+		park_all(w);
+		reply.result = close_tap(w, reply.text, sizeof(reply.text));
 		unpark_all(w);
 		break;
 	}

@@ -7,6 +7,7 @@
 
 #include "edge/handover.h"
 #include "stack/stack.h"
+#include "worker/tap.h"
 
 struct worker {
 	struct nbl_memory memory;
@@ -15,6 +16,8 @@ struct worker {
 	struct nbl_lane *lanes;
 	uint32_t n_lanes;
 	struct nbl_stack stack;
+	struct nbl_bindings *bindings;	/* above it */
+	struct tap *tap;		/* one of them; NULL: none */
 	struct nbl_progress *progress;	/* map of the progress words of all lanes */
 	int kept[HANDOVER_MAX_KEPT];
 	uint32_t n_kept;
@@ -33,8 +36,12 @@ NBL_MUST_CHECK int worker_start(struct worker *w);	/* starts the lanes */
 /* What has to be done now and then, while lanes run: restarts that modules want, their limits. */
 void worker_tick(struct worker *w);
 
-/* Does one request (borrows; fills ret). WORKER_STOP is the caller's. */
-void worker_serve(struct worker *w, const struct worker_request *request, struct worker_reply *ret);
+/*
+ * Does one request (borrows; takes 'fd', the descriptor that came with it or -1; fills ret).
+ * WORKER_STOP is the caller's.
+ */
+void worker_serve(struct worker *w, const struct worker_request *request, int fd,
+		  struct worker_reply *ret);
 
 /* The stack's ids as they are now, into ret. */
 void worker_name_modules(const struct worker *w, struct worker_reply *ret);

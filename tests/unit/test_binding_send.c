@@ -167,6 +167,30 @@ START_TEST(TX_16_a_binding_without_send_complete_cannot_send)
 }
 END_TEST
 
+START_TEST(FS_06_while_the_stack_pauses_nothing_is_sent_and_its_status_says_so)
+{
+	struct receiver *a;
+	struct nbl_chain chain;
+
+	begin_bindings(no_modules);
+	a = open_receiver(0, 0, TYPES(OTHER));
+	chain = packets((const uint16_t []){ ARP, ARP }, 2, 0);
+	nbl_bindings_pause(bindings);
+	ck_assert_int_eq(nbl_binding_send(a->b, chain, 0), -ESHUTDOWN);
+	for (const struct nbl *n = chain.head; n; n = n->next)
+		ck_assert_int_eq(n->status, NBL_STATUS_PAUSED);
+	settle();
+	ck_assert_uint_eq(left[NBL_LOWER].n, 0);
+	nbl_bindings_restart(bindings);
+	ck_assert_int_eq(nbl_binding_send(a->b, chain, 0), 0);
+	settle();
+	ck_assert_uint_eq(left[NBL_LOWER].n, 2);
+	free_completed(a);
+	check_home();
+	end_bindings();
+}
+END_TEST
+
 START_TEST(RX_07_a_copy_it_was_given_may_be_sent_on_and_then_returned)
 {
 	struct receiver *a;
@@ -661,6 +685,7 @@ int main(void)
 		{ DM_07_a_send_that_fails_completes_with_the_status_that_says_why, 1 },
 		{ SH_04_what_is_not_its_own_to_send_is_refused_whole_and_counted, N_NOT_TO_SEND },
 		{ TX_16_a_binding_without_send_complete_cannot_send, 1 },
+		{ FS_06_while_the_stack_pauses_nothing_is_sent_and_its_status_says_so, 1 },
 		{ RX_07_a_copy_it_was_given_may_be_sent_on_and_then_returned, 1 },
 		{ TX_04_what_two_threads_send_leaves_once_each_in_the_order_of_its_thread, 1 },
 		{ TX_14_without_the_flag_a_sender_sees_nothing_of_what_it_sends, 1 },

@@ -27,18 +27,21 @@ bool tap_conf_is_tap(const struct module_conf *m)
 static bool type_parse(const char *word, uint16_t *ret)
 {
 	unsigned long value;
-	char *end;
+	size_t n_digits;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(word, names[i].name)) {
 			*ret = names[i].type;
 			return true;
 		}
-	if (strncmp(word, "0x", 2) || strspn(word + 2, "0123456789abcdefABCDEF") > 4 || !word[2])
+	if (strncmp(word, "0x", 2))
 		return false;
-	value = strtoul(word + 2, &end, 16);
+	n_digits = strspn(word + 2, "0123456789abcdefABCDEF");
+	if (!n_digits || n_digits > 4 || word[2 + n_digits])
+		return false;
+	value = strtoul(word + 2, NULL, 16);
 	*ret = (uint16_t)value;
-	return !*end && value >= LEAST_TYPE;
+	return value >= LEAST_TYPE;
 }
 
 static int types_parse(const char *value, struct tap_conf *tap, char *error, size_t error_size)

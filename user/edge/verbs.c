@@ -27,7 +27,14 @@ static const char attach_details[] =
 
 static const char module_add_details[] =
 	"Puts a module into the running stack, on top (next to the upper port), or before\n"
-	"(below) or after (above) another one. The module says which options it takes.\n";
+	"(below) or after (above) another one. The module says which options it takes.\n"
+	"\n"
+	"Module tap is a network device that shows what the adapter receives, and sends what\n"
+	"is sent there; it stands above all modules:\n"
+	"\n"
+	"  to=IF              the device to make; it goes with the tap\n"
+	"  types=TYPE,...     frame types: numbers such as 0x0806, arp, ipv4, ipv6, lacp,\n"
+	"                     lldp, mpls, pppoe, ptp (all)\n";
 
 /* By enum verb_id. */
 static const struct verb verbs[N_VERBS] = {

@@ -254,6 +254,20 @@ int nbl_binding_close(struct nbl_binding *b)
 	return 0;
 }
 
+void nbl_bindings_pause(void *bindings)
+{
+	struct nbl_bindings *bs = bindings;
+
+	atomic_store(&bs->paused, true);
+}
+
+void nbl_bindings_restart(void *bindings)
+{
+	struct nbl_bindings *bs = bindings;
+
+	atomic_store(&bs->paused, false);
+}
+
 /* ---- packets ---- */
 
 void nbl_binding_return(struct nbl_binding *b, struct nbl_lane *lane, struct nbl_chain chain)
@@ -293,11 +307,11 @@ static const char *check_send(const struct nbl_binding *b, const struct nbl *n)
 	return NULL;
 }
 
-static int refuse(struct nbl_chain *chain, int result)
+static int refuse(struct nbl_chain *chain, enum nbl_status status, int result)
 {
 	for (struct nbl *n = chain->head; n; n = n->next)
 		if (!(n->nbl_flags & FLAG_OUT))		/* then it is not the sender's to be told */
-			n->status = NBL_STATUS_FAILURE;
+			n->status = status;
 	return result;
 }
 
@@ -308,14 +322,16 @@ int nbl_binding_send(struct nbl_binding *b, struct nbl_chain chain, uint32_t fla
 	struct nbl *n;
 
 	if (!b->params.send_complete)
-		return refuse(&chain, -EOPNOTSUPP);
+		return refuse(&chain, NBL_STATUS_FAILURE, -EOPNOTSUPP);
 	for (n = chain.head; n; n = n->next) {
 		wrong = check_send(b, n);
 		if (wrong) {
 			nbl_violation(wrong, n->holder);
-			return refuse(&chain, -EPERM);
+			return refuse(&chain, NBL_STATUS_FAILURE, -EPERM);
 		}
 	}
+	if (atomic_load_explicit(&bs->paused, memory_order_acquire))
+		return refuse(&chain, NBL_STATUS_PAUSED, -ESHUTDOWN);
 	while ((n = nbl_chain_pop(&chain))) {
 		uint32_t l = nbl_lane_for(bs->lanes, bs->n_lanes, n);
 

@@ -89,6 +89,7 @@ struct nbl_bindings {
 	struct nbl_binding_type types[(NBL_MAX_BINDINGS + 1) * NBL_MAX_BINDING_TYPES];
 	uint32_t n_types;
 	uint32_t wanted_by_all;		/* those that want every type */
+	_Atomic bool paused;		/* nothing may be sent */
 };
 
 /* ---- binding.c: control thread, lanes at rest ---- */
@@ -127,6 +128,13 @@ NBL_MUST_CHECK int nbl_binding_open(struct nbl_bindings *bs,
  */
 int nbl_binding_close(struct nbl_binding *b);
 
+/*
+ * The stack below pauses, so that nobody may send, or goes on; 'bindings' is a struct nbl_bindings.
+ * Any thread. Rules: FS-06, FS-08.
+ */
+void nbl_bindings_pause(void *bindings);
+void nbl_bindings_restart(void *bindings);
+
 /* Counts of all lanes (fills): exact when they are at rest. */
 void nbl_binding_get_figures(const struct nbl_binding *b, struct nbl_binding_figures *ret_figures);
 
@@ -150,7 +158,8 @@ void nbl_binding_return(struct nbl_binding *b, struct nbl_lane *lane, struct nbl
  * which port. Each comes back once, to send_complete(). Its handle is set where there is
  * none. Nothing moved and each status is FAILURE on: -EPERM, counted as a violation, if one
  * is a received packet, carries the handle of somebody else, or is out already; -EOPNOTSUPP
- * without send_complete(). 'flags': enum nbl_send_flags; with CHECK_FOR_LOOPBACK what it
+ * without send_complete(). Nothing moved and it is PAUSED on: -ESHUTDOWN while the stack pauses
+ * (FS-06). 'flags': enum nbl_send_flags; with CHECK_FOR_LOOPBACK what it
  * sends of the types it wants is indicated to it, and to nobody else. Any thread; never
  * blocks. Rules: SH-04, TX-01, TX-14, BUG-07. Restates NdisSendNetBufferLists.
  */

@@ -38,29 +38,6 @@ static int begin(struct worker *w, int socket)
 	return reply_to(socket, &reply) < 0 ? -EPIPE : r;
 }
 
-/*
- * True when the keeper says something, false after TICK_MS at most. Sends what comes from a
- * tap's device.
- */
-static bool keeper_speaks(struct worker *w, int socket)
-{
-	static bool has_memory = true;
-	/* without memory it is no use to be told that there is something to read */
-	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN },
-				 { .fd = w->tap && has_memory ? tap_fd(w->tap) : -1, .events = POLLIN } };
-	int n = poll(fds, 2, has_memory ? TICK_MS : 1);
-
-	has_memory = true;
-	if (n <= 0 || fds[0].revents)
-		return n > 0;
-	if (!(fds[1].revents & (POLLERR | POLLHUP | POLLNVAL))) {
-		has_memory = tap_run(w->tap);
-		return false;
-	}
-	/* a device that was deleted stays readable */
-	return poll(fds, 1, TICK_MS) > 0;
-}
-
 /* Until told to stop, or the keeper is gone. True if told. */
 static bool serve(struct worker *w, int socket)
 {
@@ -69,13 +46,14 @@ static bool serve(struct worker *w, int socket)
 
 	for (;;) {
 		uint32_t n_fds = 0;
-		int fd;
-		bool speaks = keeper_speaks(w, socket);
+		int fd, r;
 
+		tap_wait(w->tap, socket, TICK_MS);
 		worker_tick(w);
-		if (!speaks)
+		r = handover_receive(socket, &request, sizeof(request), 0, &fd, 1, &n_fds);
+		if (r == -ETIMEDOUT)
 			continue;
-		if (handover_receive(socket, &request, sizeof(request), -1, &fd, 1, &n_fds) < 0)
+		if (r < 0)
 			return false;
 		if (request.op == WORKER_STOP)
 			return true;
@@ -103,10 +81,8 @@ int main(void)
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	/* The keeper is gone. Where nothing may pass unfiltered, filter on until its successor ends us. */
-	while (w.fail_closed) {
-		poll(NULL, 0, TICK_MS);
-		worker_tick(&w);
-	}
+	while (w.fail_closed)
+		poll(NULL, 0, -1);
 	/* Otherwise bypass this worker first, so that ending it loses nothing. */
 	worker_let_go(&w);
 	poll(NULL, 0, GRACE_MS);

@@ -2,13 +2,15 @@
 #include "worker/tap.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/pool_internal.h"
 
-#define BUDGET		64	/* packets each way at a time: of one turn of a lane, of one tap_run() */
+#define BUDGET		64	/* packets each way at a time: of one turn of a lane, of one wait */
+#define NO_MEMORY_MS	1
 #define MOST_SEGMENTS	16
 #define SHORTEST_PACKET	14
 
@@ -22,6 +24,8 @@ struct tap {
 	struct nbl_binding *binding;
 	struct nbl_pool *pool;
 	int fd;
+	bool is_gone;			/* somebody deleted the device */
+	bool lacks_memory;		/* for what waits there */
 	struct tap_lane lanes[NBL_MAX_LANES];
 };
 
@@ -96,7 +100,7 @@ static int read_packet(struct tap *tap, struct nbl **ret)
 	return 0;
 }
 
-bool tap_run(struct tap *tap)
+static void send_burst(struct tap *tap)
 {
 	struct nbl_chain chain = NBL_CHAIN_EMPTY;
 	struct nbl *n = NULL;
@@ -111,15 +115,26 @@ bool tap_run(struct tap *tap)
 		else
 			nbl_chain_append(&chain, n);
 	}
+	tap->lacks_memory = r == -ENOBUFS || r == -EDQUOT;
 	if (!nbl_chain_is_empty(&chain) && nbl_binding_send(tap->binding, chain, 0) < 0)
 		while ((n = nbl_chain_pop(&chain)))
 			nbl_free(n);
-	return r != -ENOBUFS && r != -EDQUOT;
 }
 
-int tap_fd(const struct tap *tap)
+void tap_wait(struct tap *tap, int socket, int timeout_ms)
 {
-	return tap->fd;
+	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
+
+	if (tap && tap->lacks_memory)
+		timeout_ms = NO_MEMORY_MS;	/* to be told that there is something to read is no use */
+	else if (tap && !tap->is_gone)
+		fds[1].fd = tap->fd;
+	if (poll(fds, 2, timeout_ms) < 0 || !tap || fds[0].revents)
+		return;
+	if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL))
+		tap->is_gone = true;
+	else if (fds[1].revents || tap->lacks_memory)
+		send_burst(tap);
 }
 
 /* ---- opening and closing ---- */

@@ -27,13 +27,11 @@ NBL_MUST_CHECK int tap_open(struct nbl_bindings *bindings, struct nbl_pool *pool
  */
 int tap_close(struct tap *tap);
 
-/* The device, for poll(). Returns borrowed, until tap_close(). */
-int tap_fd(const struct tap *tap);
-
 /*
- * Sends what was sent to the device, at most a burst. Main thread, lanes running. False if
- * there is more but no memory for it: come again in a millisecond.
+ * Waits until 'socket' is readable, at most timeout_ms (-1: for ever), and sends what was sent
+ * to the device of 'tap' (borrows; NULL is fine): returns after each burst of it, too. Main
+ * thread, lanes running.
  */
-bool tap_run(struct tap *tap);
+void tap_wait(struct tap *tap, int socket, int timeout_ms);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stack/hops.h"
 
+#include "stack/binding.h"
+
 #include "core/nbl_internal.h"
 
 void nbl_blame(struct nbl_filter *f, const char *what)
@@ -323,13 +325,6 @@ void nbl_hop_own_complete(struct nbl_filter *to, struct nbl_chain chain, uint32_
 
 /* ---- the edges ---- */
 
-/* binding.c, loopback.c */
-void nbl_bindings_indicate(struct nbl_lane *lane, struct nbl_chain chain, uint32_t port,
-			   uint32_t flags) __attribute__((weak));
-void nbl_bindings_loop(struct nbl_lane *lane, const struct nbl_chain *chain) __attribute__((weak));
-/* The upper port's receive(): takes, or with RESOURCES borrows. */
-void nbl_upper_receive(struct nbl_lane *lane, struct nbl_chain chain, uint32_t port, uint32_t flags);
-
 void nbl_upper_receive(struct nbl_lane *lane, struct nbl_chain chain, uint32_t port, uint32_t flags)
 {
 	(void)port;
@@ -342,7 +337,7 @@ void nbl_edge_upper(struct nbl_filter *from, struct nbl_chain chain, uint32_t po
 	struct nbl_lane *lane = nbl_engine_part(from)->lane;
 
 	flags = put_flag_back(from, &chain, flags);
-	if (NBL_UNLIKELY(lane->bindings && nbl_bindings_indicate))
+	if (NBL_UNLIKELY(lane->bindings))
 		nbl_bindings_indicate(lane, chain, port, flags);
 	else
 		nbl_upper_receive(lane, chain, port, flags);
@@ -354,7 +349,7 @@ void nbl_edge_lower(struct nbl_filter *from, struct nbl_chain chain, uint32_t po
 
 	(void)port;
 	(void)flags;
-	if (NBL_UNLIKELY(lane->bindings && nbl_bindings_loop))
+	if (NBL_UNLIKELY(lane->bindings))
 		nbl_bindings_loop(lane, &chain);
 	nbl_lane_transmit(lane, chain, NBL_LOWER);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* link.c - the call tables: which handler each module's call, and each lane's, goes to. */
+#include "stack/binding.h"
 #include "stack/hops.h"
 
 enum path { PATH_RECEIVE, PATH_RETURN, PATH_SEND, PATH_COMPLETE, N_PATHS };
@@ -93,15 +94,12 @@ static void link_lane(struct nbl_lane *lane, bool open)
 	link_below(lane);
 }
 
-/* binding.c: whether somebody above the modules wants types. */
-bool nbl_bindings_want_types(const struct nbl_lane *lane) __attribute__((weak));
-
 static bool wants_types(const struct nbl_lane *lane)
 {
 	for (uint32_t i = 0; i < lane->n_filters; i++)
 		if (lane->filters[i]->f.module->flags & NBL_MODULE_WANTS_TYPES)
 			return true;
-	return lane->bindings && nbl_bindings_want_types && nbl_bindings_want_types(lane);
+	return nbl_bindings_want_types(lane);
 }
 
 void nbl_stack_link(struct nbl_stack *s)

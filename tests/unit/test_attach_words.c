@@ -58,7 +58,7 @@ START_TEST(every_word_of_attach_arrives_in_its_field)
 	struct adapter_conf conf;
 
 	ck_assert_int_eq(attach("eth0 pair eth1 ring 128 name in-line.0 fail closed queues 0-3,5,63 "
-				"xdp generic zerocopy off hang-limit 60000 frames 1048576", &conf), 0);
+				"xdp generic zerocopy off hang-limit 60000 frames 1048576 pool 0", &conf), 0);
 	ck_assert_str_eq(conf.name, "in-line.0");
 	ck_assert_str_eq(conf.lower, "eth0");
 	ck_assert_str_eq(conf.upper, "eth1");
@@ -69,6 +69,7 @@ START_TEST(every_word_of_attach_arrives_in_its_field)
 	ck_assert_int_eq(conf.zerocopy, ZEROCOPY_OFF);
 	ck_assert_uint_eq(conf.hang_limit_ms, 60000);
 	ck_assert_uint_eq(conf.n_frames, 1048576);
+	ck_assert_uint_eq(conf.n_pool_frames, 0);
 	ck_assert_uint_eq(conf.ring_size, 128);
 }
 END_TEST
@@ -154,7 +155,7 @@ START_TEST(each_setting_prints_what_it_parses)
 	static const struct { const char *key, *value; } cases[] = {
 		{ "lower", "eth7" }, { "layout", "pair" }, { "upper", "eth8" }, { "fail", "closed" },
 		{ "queues", "1-2" }, { "xdp", "native" }, { "zerocopy", "require" },
-		{ "hang-limit", "7" }, { "frames", "0" }, { "ring", "32768" }, { "name", "x" },
+		{ "hang-limit", "7" }, { "frames", "0" }, { "ring", "32768" }, { "pool", "12" }, { "name", "x" },
 	};
 	size_t n;
 
@@ -180,7 +181,7 @@ START_TEST(configurations_that_differ_in_one_setting_or_module_are_not_equal)
 		"eth0 pair eth1", "eth0 pair eth2", "eth2 pair eth1 name eth0", "eth0 host",
 		"eth0 pair eth1 name x", "eth0 pair eth1 fail closed", "eth0 pair eth1 queues 0",
 		"eth0 pair eth1 xdp native", "eth0 pair eth1 zerocopy off", "eth0 pair eth1 hang-limit 1",
-		"eth0 pair eth1 frames 9", "eth0 pair eth1 ring 64",
+		"eth0 pair eth1 frames 9", "eth0 pair eth1 pool 9", "eth0 pair eth1 ring 64",
 	};
 	struct adapter_conf a, b;
 

@@ -96,7 +96,7 @@ static const char example[] =
 	"    upper = eth2\n"
 	"    fail  = closed\n"
 	"    queues = \"0-3,5\"  // C++ comment\n"
-	"    xdp = native zerocopy = require hang-limit = 0 frames = 9000 ring = 512\n"
+	"    xdp = native zerocopy = require hang-limit = 0 frames = 9000 ring = 512 pool = 70\n"
 	"}\n";
 
 START_TEST(every_key_of_the_example_arrives_in_its_field)
@@ -130,6 +130,7 @@ START_TEST(every_key_of_the_example_arrives_in_its_field)
 	ck_assert_int_eq(b->zerocopy, ZEROCOPY_REQUIRE);
 	ck_assert_uint_eq(b->hang_limit_ms, 0);
 	ck_assert_uint_eq(b->n_frames, 9000);
+	ck_assert_uint_eq(b->n_pool_frames, 70);
 	ck_assert_uint_eq(b->ring_size, 512);
 	ck_assert_ptr_null(conf_find(&conf, "eth1"));
 }
@@ -242,6 +243,7 @@ static void fill_adapter(uint64_t *r, struct adapter_conf *a, unsigned int i)
 	a->queues = next_random(r) & next_random(r);
 	a->hang_limit_ms = next_random(r) % 60001;
 	a->n_frames = next_random(r) % 1048577;
+	a->n_pool_frames = next_random(r) % 1048577;
 	a->ring_size = 64u << next_random(r) % 10;
 	a->n_modules = next_random(r) % (ADAPTER_MAX_MODULES + 1);
 	for (uint32_t m = 0; m < a->n_modules; m++) {
@@ -282,6 +284,8 @@ START_TEST(each_error_names_its_line_the_wrong_word_and_the_nearest_right_one)
 		{ "adapter eth0 {\nxdp = fast\n}\n", "2: xdp: \"fast\" is not auto, native or generic" },
 		{ "adapter eth0 {\nring = 1000\n}\n",
 		  "2: ring: \"1000\" is not a power of two from 64 to 32768" },
+		{ "adapter eth0 {\npool = 1048577\n}\n",
+		  "2: pool: \"1048577\" is not a number of frames from 0 (none) to 1048576" },
 		{ "adapter eth0 {\nframes = 12x\n}\n",
 		  "2: frames: \"12x\" is not a number of frames per queue, 0 (as the rings need) to 1048576" },
 		{ "adapter eth0 {\nhang-limit = 60001\n}\n",

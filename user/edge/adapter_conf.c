@@ -13,6 +13,7 @@ struct adapter_conf adapter_conf_default(void)
 		.zerocopy = ZEROCOPY_AUTO,
 		.hang_limit_ms = 50,	/* RX ring entries at 50 000 packets/s: not yet full */
 		.ring_size = 4096,
+		.n_pool_frames = 4096,
 	};
 }
 
@@ -57,7 +58,7 @@ bool adapter_conf_equal_ports(const struct adapter_conf *a, const struct adapter
 	       a->fail_closed == b->fail_closed && a->xdp == b->xdp &&
 	       a->zerocopy == b->zerocopy && a->queues == b->queues &&
 	       a->hang_limit_ms == b->hang_limit_ms && a->n_frames == b->n_frames &&
-	       a->ring_size == b->ring_size;
+	       a->ring_size == b->ring_size && a->n_pool_frames == b->n_pool_frames;
 }
 
 static bool module_equal(const struct module_conf *a, const struct module_conf *b)

@@ -16,7 +16,7 @@
 #include "stack/lane.h"
 
 #define HANDOVER_FD		3
-#define HANDOVER_VERSION	1u
+#define HANDOVER_VERSION	2u
 #define HANDOVER_MAX_QUEUES	(NBL_N_SIDES * NBL_MAX_QUEUES)
 #define HANDOVER_MAX_KEPT	4	/* links, program array */
 
@@ -30,6 +30,8 @@ struct handover_queue {
 	uint16_t lane;
 	uint8_t side;		/* enum nbl_side */
 	uint8_t to_host;
+	uint8_t sg;		/* it may send a packet in several ring entries, */
+	uint16_t max_segments;	/* of so many */
 };
 
 /*

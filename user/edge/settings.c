@@ -224,6 +224,9 @@ static const struct setting settings[] = {
 	  .places = SETTING_FILE | SETTING_WORDS,
 	  .parse = ring_parse, .print = number_print, FIELD(ring_size),
 	  .min = 64, .max = ADAPTER_MAX_RING },
+	{ .key = "pool", .values = "a number of frames from 0 (none) to 1048576",
+	  .places = SETTING_FILE | SETTING_WORDS,
+	  .parse = number_parse, .print = number_print, FIELD(n_pool_frames), .max = 1048576 },
 };
 
 #define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))

@@ -19,9 +19,11 @@ static const char attach_details[] =
 	"  xdp auto|native|generic\n"
 	"                     auto tries native, then generic\n"
 	"  zerocopy auto|require|off\n"
-	"  hang-limit MS      bypass a worker without progress for so long (100; 0 = never)\n"
+	"  hang-limit MS      bypass a worker without progress for so long (50; 0 = never)\n"
 	"  frames N           frames of memory per queue (0 = as the rings need)\n"
 	"  ring N             entries of each RX and TX ring, a power of two (4096)\n"
+	"  pool N             frames for deep clones, copies and what modules originate\n"
+	"                     (4096; 0 = none)\n"
 	"\n"
 	"Given again with the same words, attach changes nothing and succeeds.\n";
 

@@ -187,6 +187,7 @@ static bool make_memory(struct adapter *a, struct refusal *refusal)
 		.frame_size = frame_size(a),
 		.n_queues = lower->n_queues + upper->n_queues,
 		.frames_per_queue = a->conf.n_frames ? a->conf.n_frames : 2 * ring,
+		.n_pool_frames = a->conf.n_pool_frames,
 		.n_lanes = a->n_lanes,
 		.lane_block_size = NBL_LANE_BLOCK_SIZE,
 	};
@@ -197,8 +198,8 @@ static bool make_memory(struct adapter *a, struct refusal *refusal)
 		a->ports[side].sizes = (struct nbl_ring_sizes){ ring, ring, ring, ring };
 	if (!r)
 		return true;
-	snprintf(why, sizeof(why), "%s: no memory for %u frames (%s). Try: fewer 'frames'",
-		 a->conf.name, nbl_memory_n_frames(&shape), why_errno(-r));
+	snprintf(why, sizeof(why), "%s: no memory for %u frames (%s). Try: fewer 'frames', or a "
+		 "smaller 'pool'", a->conf.name, nbl_memory_n_frames(&shape), why_errno(-r));
 	refuse(refusal, r, why);
 	return false;
 }

@@ -13,6 +13,7 @@
 
 #include "edge/adapter_conf.h"
 #include "nbl_shared.h"
+#include "stack/figures.h"
 
 struct sd_event;
 struct adapter;
@@ -98,6 +99,10 @@ struct adapter_snapshot {
 		uint64_t total, free, fill, rx, held, tx, completion, kernel, quarantine;
 		int64_t imbalance;
 	} frames;
+	struct {
+		uint64_t frames, free, held, tx;	/* part of the frames above */
+	} pool;
+	struct nbl_originated_figures originated;
 	uint32_t n_modules;
 	struct module_snapshot modules[ADAPTER_MAX_MODULES];
 	uint32_t n_drops;

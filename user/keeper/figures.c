@@ -4,14 +4,29 @@
  *
  * Each lane's figures balance by themselves (stack/figures.h), so their sum does.
  * What the kernel dropped at our sockets was received too, by us on the outside:
- * it is added to both sides.
+ * it is added to both sides. Frames of the pool belong to no lane: the ledger counts them.
  */
 #include "keeper/adapter_internal.h"
 
 #include <string.h>
 
+static void add_originated(struct nbl_originated_figures *sum,
+			   const struct nbl_originated_figures *lane)
+{
+	sum->entered += lane->entered;
+	sum->sent += lane->sent;
+	sum->failed += lane->failed;
+	sum->packets += lane->packets;
+	sum->bytes += lane->bytes;
+	sum->copied += lane->copied;
+	sum->borrowed += lane->borrowed;
+	sum->looped += lane->looped;
+	sum->unwanted += lane->unwanted;
+}
+
 static void add_lane(struct nbl_lane_figures *sum, const struct nbl_lane_figures *lane)
 {
+	add_originated(&sum->originated, &lane->originated);
 	sum->received += lane->received;
 	sum->violations += lane->violations;
 	for (int i = 0; i < NBL_N_OUTCOMES; i++)
@@ -82,16 +97,36 @@ static uint64_t at_most(uint64_t value, uint64_t limit)
 	return value < limit ? value : limit;
 }
 
+/* Adds the pool's frames to 'states'. */
+static void add_pool(const struct adapter *a, uint64_t states[NBL_N_FRAME_STATES],
+		     struct adapter_snapshot *ret)
+{
+	const struct nbl_memory_shape *s = &a->memory.shape;
+	uint32_t counts[NBL_N_FRAME_STATES];
+
+	nbl_ledger_count(&a->memory.ledger, s->n_queues * s->frames_per_queue, s->n_pool_frames,
+			 counts);
+	for (int i = 0; i < NBL_N_FRAME_STATES; i++)
+		states[i] += counts[i];
+	ret->pool.frames = s->n_pool_frames;
+	ret->pool.free = counts[NBL_FRAME_FREE];
+	ret->pool.held = counts[NBL_FRAME_HAND] + counts[NBL_FRAME_HELD];
+	ret->pool.tx = counts[NBL_FRAME_TX];
+}
+
 /*
  * Splits FILL and TX frames by the ring they are in; the rings move on while we
  * look, so what they do not show of a state is in the kernel's hands.
  */
-static void split_frames(const struct adapter *a, const struct nbl_lane_figures *sum,
+static void split_frames(const struct adapter *a, struct nbl_lane_figures *sum,
 			 struct adapter_snapshot *ret)
 {
 	struct nbl_ring_sizes in = { 0 };
-	uint64_t fill = sum->frames[NBL_FRAME_FILL], tx = sum->frames[NBL_FRAME_TX], counted = 0;
+	uint64_t fill, tx, counted = 0;
 
+	add_pool(a, sum->frames, ret);
+	fill = sum->frames[NBL_FRAME_FILL];
+	tx = sum->frames[NBL_FRAME_TX];
 	for (int side = 0; side < NBL_N_SIDES; side++)
 		for (uint32_t i = 0; i < a->ports[side].n_queues; i++) {
 			struct nbl_ring_sizes now = nbl_xsk_ring_fill(a->ports[side].xsk[i]);
@@ -161,6 +196,7 @@ static void fill_drops(const struct adapter *a, const struct nbl_lane_figures *s
 
 static void fill_outcomes(const struct nbl_lane_figures *sum, struct adapter_snapshot *ret)
 {
+	ret->originated = sum->originated;
 	ret->received = sum->received;
 	ret->in_flight = nbl_figures_in_flight(sum);
 	ret->to_wire = sum->outcomes[NBL_OUTCOME_TO_WIRE];
@@ -252,8 +288,8 @@ void adapter_snapshot(struct adapter *a, struct adapter_snapshot *ret)
 	for (int side = 0; side < NBL_N_SIDES; side++)
 		fill_port(a, &a->ports[side], &ret->ports[side]);
 	read_lanes(a, &sum, ret);
-	split_frames(a, &sum, ret);
 	fill_outcomes(&sum, ret);
+	split_frames(a, &sum, ret);
 	fill_modules(a, &sum, ret);
 	fill_drops(a, &sum, ret);
 }

@@ -105,12 +105,16 @@ bool port_open_sockets(struct port *p, struct programs *programs, const struct n
 		[ZEROCOPY_REQUIRE] = NBL_ZEROCOPY_REQUIRE,
 		[ZEROCOPY_OFF] = NBL_ZEROCOPY_OFF,
 	};
+	struct netdev_xdp can = { 0 };
 	char why[REASON_SIZE] = "";
 
+	if (netdev_get_xdp(p->dev.ifindex, &can) < 0)
+		can.zerocopy_segments = 1;
 	for (uint32_t i = 0; i < p->n_queues; i++) {
 		const struct nbl_xsk_params params = {
 			.ifname = p->dev.name, .queue = p->queues[i], .memory = memory,
 			.sizes = p->sizes, .generic = !p->native,
+			.zerocopy_segments = can.zerocopy_segments,
 			.zerocopy = p->is_leg ? NBL_ZEROCOPY_OFF : choices[zerocopy],
 		};
 		int r = nbl_xsk_open(&params, &p->xsk[i], why, sizeof(why));

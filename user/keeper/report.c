@@ -77,6 +77,28 @@ static json_t *report_frames(const struct adapter_snapshot *s)
 			 "imbalance", json_integer(s->frames.imbalance));
 }
 
+static json_t *report_pool(const struct adapter_snapshot *s)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}",
+			 "frames", number(s->pool.frames),
+			 "free", number(s->pool.free),
+			 "held", number(s->pool.held),
+			 "tx", number(s->pool.tx));
+}
+
+static json_t *report_originated(const struct nbl_originated_figures *f)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "entered", number(f->entered),
+			 "sent", number(f->sent),
+			 "failed", number(f->failed),
+			 "packets", number(f->packets),
+			 "bytes", number(f->bytes),
+			 "borrowed", number(f->borrowed),
+			 "looped", number(f->looped),
+			 "unwanted", number(f->unwanted));
+}
+
 static json_t *report_module(const struct module_snapshot *m)
 {
 	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}",
@@ -107,7 +129,8 @@ static json_t *report_worker(const struct adapter_snapshot *s)
 
 json_t *report_show(const struct adapter_snapshot *s)
 {
-	return json_pack("{s:o, s:s, s:s, s:o?, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:o, s:s, s:s, s:o?, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
+			 " s:o, s:o}",
 			 "name", control_text(s->name),
 			 "layout", s->layout == LAYOUT_PAIR ? "pair" : "host",
 			 "state", report_state_name(s->state),
@@ -120,6 +143,9 @@ json_t *report_show(const struct adapter_snapshot *s)
 			 "in_flight", number(s->in_flight),
 			 "outcomes", report_outcomes(s),
 			 "frames", report_frames(s),
+			 "pool", report_pool(s),
+			 "originated", report_originated(&s->originated),
+			 "copies", number(s->originated.copied),
 			 "modules", report_modules(s));
 }
 

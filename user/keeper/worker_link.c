@@ -31,6 +31,8 @@ static uint32_t fill_queues(const struct adapter *a, struct handover *h, int *fd
 				.index = p->queues[i], .number = (uint16_t)n,
 				.lane = (uint16_t)(i % a->n_lanes), .side = (uint8_t)side,
 				.to_host = p->is_leg,
+				.sg = nbl_xsk_max_segments(p->xsk[i]) > 1,
+				.max_segments = (uint16_t)nbl_xsk_max_segments(p->xsk[i]),
 				/* In copy mode no driver holds frames of its own. */
 				.most_posted = nbl_xsk_is_zerocopy(p->xsk[i]) ? 0 : p->sizes.rx,
 			};

@@ -57,6 +57,7 @@ struct netdev_xdp {
 	bool redirect;		/* native XDP_REDIRECT from it */
 	bool transmit;		/* native XDP_REDIRECT to it, as it stands now */
 	bool zerocopy;		/* AF_XDP without copies */
+	uint32_t zerocopy_segments;	/* ring entries one packet may be there; 0, 1: one */
 	bool vlan_tag;		/* a bound program can read the tag that the driver took off */
 };
 

@@ -14,6 +14,7 @@
 #define NETDEV_COMMAND_DEV_GET		1
 #define NETDEV_ATTR_IFINDEX		1
 #define NETDEV_ATTR_XDP_FEATURES	3
+#define NETDEV_ATTR_XDP_ZC_MAX_SEGS	4
 #define NETDEV_ATTR_XDP_RX_METADATA	5
 #define NETDEV_FEATURE_BASIC		(1u << 0)
 #define NETDEV_FEATURE_REDIRECT		(1u << 1)
@@ -68,6 +69,9 @@ static int parse_feature(const struct nlattr *attr, void *data)
 		x->redirect = mnl_attr_get_u64(attr) & NETDEV_FEATURE_REDIRECT;
 		x->transmit = mnl_attr_get_u64(attr) & NETDEV_FEATURE_TRANSMIT;
 		x->zerocopy = mnl_attr_get_u64(attr) & NETDEV_FEATURE_ZEROCOPY;
+		break;
+	case NETDEV_ATTR_XDP_ZC_MAX_SEGS:
+		x->zerocopy_segments = mnl_attr_get_u32(attr);
 		break;
 	case NETDEV_ATTR_XDP_RX_METADATA:
 		x->vlan_tag = mnl_attr_get_u64(attr) & NETDEV_METADATA_VLAN_TAG;

@@ -24,6 +24,7 @@ struct nbl_xsk_params {
 	struct nbl_ring_sizes sizes;
 	enum nbl_zerocopy zerocopy;
 	bool generic;				/* the port's XDP program runs in generic mode */
+	uint32_t zerocopy_segments;		/* what the driver sends of one packet without copying; 0, 1: one entry */
 };
 
 /*
@@ -42,6 +43,12 @@ int nbl_xsk_fd(const struct nbl_xsk *xsk);
 
 /* True if the kernel bound it in zero-copy mode (XDP_OPTIONS, not what was asked). */
 bool nbl_xsk_is_zerocopy(const struct nbl_xsk *xsk);
+
+/*
+ * How many TX entries one packet may be, linked by XDP_PKT_CONTD, each with a completion of
+ * its own; 1 if this kernel or driver takes only whole ones. Rule: AR-08.
+ */
+uint32_t nbl_xsk_max_segments(const struct nbl_xsk *xsk);
 
 /* The fill of each ring at this moment, as the shared indices say: for figures, from any process. */
 struct nbl_ring_sizes nbl_xsk_ring_fill(const struct nbl_xsk *xsk);

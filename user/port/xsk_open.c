@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 #include <xdp/xsk.h>
 
 #ifndef XDP_MAX_TX_SKB_BUDGET		/* since 6.17 */
@@ -15,6 +16,10 @@
 #endif
 #define TX_BUDGET	256		/* packets one kick sends in copy mode; the kernel's default is 32 */
 #define SEND_BUFFER	(32 << 20)	/* in copy mode each packet on its way is charged to the socket */
+#ifndef XDP_USE_SG			/* since 6.6 */
+#define XDP_USE_SG (1 << 4)
+#endif
+#define COPY_SEGMENTS	17		/* entries of one packet in copy mode: MAX_SKB_FRAGS as kernels are built */
 #define BUSY_RETRY_MS	20
 #define BUSY_RETRIES	15		/* a queue just closed is busy for up to some 40 ms (M5) */
 
@@ -24,6 +29,7 @@ struct nbl_xsk {
 	struct xsk_ring_cons rx, completion;
 	struct xsk_ring_prod tx, fill;
 	bool zerocopy;
+	uint32_t max_segments;
 };
 
 static int open_once(const struct nbl_xsk_params *p, uint16_t bind_flags, struct nbl_xsk *xsk)
@@ -118,6 +124,31 @@ static void tune(int fd, uint32_t tx_size)
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer));
 }
 
+/*
+ * True if this kernel (6.6 and later) takes a packet in several TX entries. It looks at the
+ * flags of bind() before it looks for the interface. The flag itself is not wanted: it is about
+ * receiving, where packets longer than a frame would then come in pieces.
+ */
+static bool knows_segments(void)
+{
+	const struct sockaddr_xdp nowhere = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_SG };
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	bool known;
+
+	if (fd < 0)
+		return false;
+	known = bind(fd, (const struct sockaddr *)&nowhere, sizeof(nowhere)) < 0 && errno != EINVAL;
+	close(fd);
+	return known;
+}
+
+static uint32_t most_segments(const struct nbl_xsk_params *p, bool zerocopy)
+{
+	uint32_t most = zerocopy ? p->zerocopy_segments : COPY_SEGMENTS;
+
+	return most > 1 && knows_segments() ? most : 1;
+}
+
 static bool is_zerocopy(int fd)
 {
 	struct xdp_options options = { 0 };
@@ -145,6 +176,7 @@ int nbl_xsk_open(const struct nbl_xsk_params *params, struct nbl_xsk **ret_xsk, 
 	}
 	tune(xsk_socket__fd(xsk->socket), params->sizes.tx);
 	xsk->zerocopy = is_zerocopy(xsk_socket__fd(xsk->socket));
+	xsk->max_segments = most_segments(params, xsk->zerocopy);
 	*ret_xsk = xsk;
 	return 0;
 }
@@ -166,6 +198,11 @@ int nbl_xsk_fd(const struct nbl_xsk *xsk)
 bool nbl_xsk_is_zerocopy(const struct nbl_xsk *xsk)
 {
 	return xsk->zerocopy;
+}
+
+uint32_t nbl_xsk_max_segments(const struct nbl_xsk *xsk)
+{
+	return xsk->max_segments;
 }
 
 static uint32_t used(const uint32_t *producer, const uint32_t *consumer)

@@ -74,7 +74,8 @@ static int make_lane(struct worker *w, const struct handover *h, uint32_t index,
 			queues[n] = (struct nbl_queue){
 				.side = hq->side, .index = hq->index, .number = hq->number,
 				.max_length = hq->max_length, .most_posted = hq->most_posted,
-				.to_host = hq->to_host,
+				.to_host = hq->to_host, .sg = hq->sg,
+				.max_segments = hq->max_segments,
 			};
 			r = nbl_xsk_adopt(sockets[i], &hq->sizes, &queues[n]);
 			sockets[i] = -1;

@@ -103,29 +103,7 @@ static void adapter_drops_print(const json_t *adapter)
 		       dropped);
 }
 
-/* ---- holds, modules, audit ---- */
-
-static void adapter_holds_print(const json_t *adapter)
-{
-	const json_t *modules = json_object_get(adapter, "modules"), *m;
-	struct table *t;
-	size_t i;
-
-	printf("%s:%s\n", get_text(adapter, "name"), json_array_size(modules) ? "" : " no modules");
-	if (!json_array_size(modules))
-		return;
-	t = table_new("MODULE|>HELD|>OLDEST ms|>REFERENCE|>CLONE|>PENDING");
-	json_array_foreach(modules, i, m) {
-		table_row(t);
-		table_text(t, get_text(m, "name"));
-		table_number(t, get_number(m, "held"));
-		table_number(t, get_number(m, "oldest_ms"));
-		table_number(t, get_number(m, "reference"));
-		table_number(t, get_number(m, "clone"));
-		table_number(t, get_number(m, "pending"));
-	}
-	table_print(t, "  ");
-}
+/* ---- modules, audit ---- */
 
 static void modules_print(const struct answer *a)
 {
@@ -178,9 +156,33 @@ static void drops_print(const struct answer *a)
 	adapters_print(a, adapter_drops_print);
 }
 
-static void holds_print(const struct answer *a)
+static void all_holds_print(const struct answer *a)
 {
-	adapters_print(a, adapter_holds_print);
+	adapters_print(a, holds_print);
+}
+
+static void all_pending_print(const struct answer *a)
+{
+	adapters_print(a, pending_print);
+}
+
+static void all_nbls_print(const struct answer *a)
+{
+	adapters_print(a, nbl_print);
+}
+
+static void all_pools_print(const struct answer *a)
+{
+	adapters_print(a, pools_print);
+}
+
+/* Switching answers like any change. */
+static void all_histories_print(const struct answer *a)
+{
+	if (json_object_get(a->data, "adapters"))
+		adapters_print(a, history_print);
+	else
+		changed_print(a);
 }
 
 static void audit_print(const struct answer *a)
@@ -195,10 +197,15 @@ void answer_print(enum verb_id id, const struct answer *a)
 		[VERB_DETACH] = detached_print,
 		[VERB_SHOW] = show_print,
 		[VERB_DROPS] = drops_print,
-		[VERB_HOLDS] = holds_print,
+		[VERB_HOLDS] = all_holds_print,
 		[VERB_MODULE_LIST] = modules_print,
 		[VERB_MODULE_ADD] = changed_print,
+		[VERB_MODULE_SET] = changed_print,
 		[VERB_MODULE_REMOVE] = changed_print,
+		[VERB_PENDINGNBLS] = all_pending_print,
+		[VERB_NBL] = all_nbls_print,
+		[VERB_NBLLOG] = all_histories_print,
+		[VERB_NBLPOOL] = all_pools_print,
 		[VERB_AUDIT] = audit_print,
 	};
 

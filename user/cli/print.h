@@ -25,6 +25,13 @@ void answer_print(enum verb_id id, const struct answer *a);
 /* `show`. */
 void show_print(const struct answer *a);
 
+/* One adapter of `holds`, `pendingnbls`, `nbl`, `nbllog`, `nblpool`. */
+void holds_print(const json_t *adapter);
+void pending_print(const json_t *adapter);
+void nbl_print(const json_t *adapter);
+void history_print(const json_t *adapter);
+void pools_print(const json_t *adapter);
+
 /* Numbers and texts of an object; 0 and "" for what is not there. Texts are safe on a terminal: */
 uint64_t get_number(const json_t *object, const char *key);
 /* returns borrowed, until eight more are asked for. */

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#define TABLE_MAX_COLUMNS 8
+#define TABLE_MAX_COLUMNS 12
 
 struct table;
 

@@ -33,6 +33,15 @@ static bool pool_register(struct nbl_pool *pool)
 	return false;
 }
 
+struct nbl_pool *nbl_pool_next(const struct nbl_pool *pool)
+{
+	struct nbl_pool *next = NULL;
+
+	for (uint32_t id = pool ? pool->id + 1 : 1; id <= POOL_MAX_POOLS && !next; id++)
+		next = atomic_load(&pools[id]);
+	return next;
+}
+
 uint32_t nbl_pool_segment_handle(const struct pool_segment *s)
 {
 	return s->pool->id << HANDLE_SLOT_BITS | s->slot;

@@ -154,3 +154,20 @@ int module_words_parse(const char *const *words, size_t n_words, struct module_w
 		*ret = m;
 	return result;
 }
+
+int module_set_words_parse(const char *const *words, size_t n_words, struct module_words *ret,
+			   char *error, size_t error_size)
+{
+	struct module_words m;
+	int result = module_words_parse(words, n_words, &m, error, error_size);
+
+	if (result < 0)
+		return result;
+	if (m.before || m.after || !m.conf.n_options) {
+		snprintf(error, error_size, m.conf.n_options ? "a module keeps its place" :
+			 "needs KEY=VALUE");
+		return -EINVAL;
+	}
+	*ret = m;
+	return 0;
+}

@@ -5,6 +5,7 @@
  *   attach IF host     [KEY VALUE ...]
  *   attach IF pair IF2 [KEY VALUE ...]
  *   module add NAME MODULE [before OTHER | after OTHER] [KEY=VALUE ...]
+ *   module set NAME MODULE KEY=VALUE ...
  *
  * The keys are those of settings.h. Words are borrowed, errors sentences.
  */
@@ -33,5 +34,10 @@ struct module_words {
  */
 NBL_MUST_CHECK int module_words_parse(const char *const *words, size_t n_words,
 				      struct module_words *ret, char *error, size_t error_size);
+
+/* The same behind `module set`: options only, at least one. */
+NBL_MUST_CHECK int module_set_words_parse(const char *const *words, size_t n_words,
+					  struct module_words *ret, char *error,
+					  size_t error_size);
 
 #endif

@@ -13,7 +13,7 @@
 
 #include "edge/tap_conf.h"
 #include "port/queue.h"
-#include "stack/lane.h"
+#include "stack/history.h"
 
 #define HANDOVER_FD		3
 #define HANDOVER_VERSION	2u
@@ -60,22 +60,44 @@ enum worker_op {
 	WORKER_AUDIT,
 	WORKER_TAP_OPEN,	/* tap; its device comes with it */
 	WORKER_TAP_CLOSE,
+	WORKER_MODULE_SET,	/* module instead of was, at the same place */
+	WORKER_VIEW_PENDING,	/* a page from view.cursor on */
+	WORKER_VIEW_NBL,	/* view.id */
+	WORKER_VIEW_HOLDS,
+	WORKER_VIEW_POOLS,
+	WORKER_VIEW_HISTORY,	/* a page of view.lane from view.cursor on */
+	WORKER_HISTORY,		/* view.on */
 	WORKER_STOP,		/* finish what is in hand, then exit; bypass was set before */
 };
 
 struct worker_request {
 	uint32_t op;		/* enum worker_op */
+	uint32_t number;	/* comes back with the reply */
 	uint32_t position;
-	struct module_conf module;
+	struct module_conf module, was;
+	struct {
+		uint64_t cursor;
+		struct nbl_view_id id;
+		uint32_t lane;
+		bool on;
+	} view;
 	struct tap_conf tap;
 };
 
 struct worker_reply {
 	int32_t result;		/* 0 or negative errno */
+	uint32_t number;	/* of the request; 0 = none */
 	char text[256];		/* a sentence when result < 0 */
 	uint16_t module_ids[ADAPTER_MAX_MODULES];	/* of the stack now, from the lower port upward */
 	uint32_t n_modules;
-	struct nbl_audit audit;
+	union {			/* by the request's op */
+		struct nbl_view_pools pools;
+		struct nbl_view_page pending;
+		struct nbl_view_nbl nbl;
+		struct nbl_view_hold holds[NBL_VIEW_HOLDERS];
+		struct nbl_history_page history;
+		struct nbl_audit audit;
+	};
 };
 
 /*

@@ -38,6 +38,25 @@ static const char module_add_details[] =
 	"  types=TYPE,...     frame types: numbers such as 0x0806, arp, ipv4, ipv6, lacp,\n"
 	"                     lldp, mpls, pppoe, ptp (all)\n";
 
+static const char module_set_details[] =
+	"Gives a module of the running stack other options, at its place; options not named\n"
+	"stay as they are. If the module does not take them nothing is changed. What it holds\n"
+	"goes on first, and its counters begin anew.\n";
+
+static const char pendingnbls_details[] =
+	"Lists the NBLs that are not home, those that modules hold first: who holds each, how\n"
+	"long, by how many references and children. At most 256 for each adapter; the others\n"
+	"are counted. f1234 names the NBL of a receive frame, p1:17 one of a pool.\n";
+
+static const char nbl_details[] =
+	"Prints all that is known of one NBL, by its name in pendingnbls, with the first 64\n"
+	"bytes of its packet: so it needs the rights to change something.\n";
+
+static const char nbllog_details[] =
+	"Prints the last transfers of NBLs from hand to hand: who gave which to whom, and on\n"
+	"which path. They are noted from `nbllog NAME on` to `nbllog NAME off`, or until the\n"
+	"worker is replaced; the last 4096 of each lane are kept, at most 256 printed.\n";
+
 /* By enum verb_id. */
 static const struct verb verbs[N_VERBS] = {
 	[VERB_ATTACH] = { VERB_ATTACH, "attach", NULL, "IF host | IF pair IF2 [KEY VALUE ...]",
@@ -55,8 +74,18 @@ static const struct verb verbs[N_VERBS] = {
 	[VERB_MODULE_ADD] = { VERB_MODULE_ADD, "module", "add",
 		"NAME MODULE [before|after OTHER] [KEY=VALUE ...]",
 		"put a module into the stack", module_add_details, true, 2, 16 },
+	[VERB_MODULE_SET] = { VERB_MODULE_SET, "module", "set", "NAME MODULE KEY=VALUE ...",
+		"give a module other options", module_set_details, true, 3, 2 + 8 },
 	[VERB_MODULE_REMOVE] = { VERB_MODULE_REMOVE, "module", "remove", "NAME MODULE",
 		"take a module out of the stack", NULL, true, 2, 2 },
+	[VERB_PENDINGNBLS] = { VERB_PENDINGNBLS, "pendingnbls", NULL, "[NAME]",
+		"NBLs that are not home, and who has them", pendingnbls_details, false, 0, 1 },
+	[VERB_NBL] = { VERB_NBL, "nbl", NULL, "ID [NAME]",
+		"everything of one NBL", nbl_details, true, 1, 2 },
+	[VERB_NBLLOG] = { VERB_NBLLOG, "nbllog", NULL, "[NAME [on|off]]",
+		"who handed which NBL to whom", nbllog_details, false, 0, 2 },
+	[VERB_NBLPOOL] = { VERB_NBLPOOL, "nblpool", NULL, "[NAME]",
+		"pools of NBLs and frames: quota, free, exhausted", NULL, false, 0, 1 },
 	[VERB_AUDIT] = { VERB_AUDIT, "audit", NULL, "[NAME]",
 		"compare the ledger of frames with the rings", NULL, false, 0, 1 },
 	[VERB_VERSION] = { VERB_VERSION, "version", NULL, "",

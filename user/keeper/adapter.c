@@ -401,6 +401,13 @@ bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const
 	return true;
 }
 
+static void forget_module(struct adapter *a, int at)
+{
+	a->conf.n_modules--;
+	memmove(&a->conf.modules[at], &a->conf.modules[at + 1],
+		(a->conf.n_modules - (uint32_t)at) * sizeof(a->conf.modules[0]));
+}
+
 bool adapter_module_remove(struct adapter *a, const char *module, struct refusal *refusal)
 {
 	struct worker_request request = { .op = WORKER_MODULE_REMOVE };
@@ -414,9 +421,52 @@ bool adapter_module_remove(struct adapter *a, const char *module, struct refusal
 	request.module = a->conf.modules[at];
 	if (!worker_ask(a, &request, &reply, refusal))
 		return false;
-	a->conf.n_modules--;
-	memmove(&a->conf.modules[at], &a->conf.modules[at + 1],
-		(a->conf.n_modules - (uint32_t)at) * sizeof(a->conf.modules[0]));
+	forget_module(a, at);
+	return true;
+}
+
+/* 'options' (borrows) in the place of those with the same keys in 'conf', or behind them. */
+static bool merge_options(struct module_conf *conf, const struct module_conf *options,
+			  struct refusal *refusal)
+{
+	char why[REASON_SIZE];
+
+	for (uint32_t i = 0; i < options->n_options; i++) {
+		uint32_t k = 0;
+
+		while (k < conf->n_options && strcmp(conf->options[k].key, options->options[i].key))
+			k++;
+		if (k == ADAPTER_MAX_OPTIONS) {
+			snprintf(why, sizeof(why), "module %s: more than %d options (ENOSPC). "
+				 "Try: nblctl module add, without those you do not need",
+				 conf->name, ADAPTER_MAX_OPTIONS);
+			refuse(refusal, -ENOSPC, why);
+			return false;
+		}
+		conf->options[k] = options->options[i];
+		conf->n_options += k == conf->n_options;
+	}
+	return true;
+}
+
+bool adapter_module_set(struct adapter *a, const struct module_conf *options,
+			struct refusal *refusal)
+{
+	struct worker_request request = { .op = WORKER_MODULE_SET };
+	struct worker_reply reply;
+	int at;
+
+	if (!find_module(a, options->name, &at, refusal))
+		return false;
+	request.was = request.module = a->conf.modules[at];
+	if (!merge_options(&request.module, options, refusal))
+		return false;
+	if (!worker_ask(a, &request, &reply, refusal)) {
+		if (reply.number && reply.n_modules + 1 == a->conf.n_modules)
+			forget_module(a, at);
+		return false;
+	}
+	a->conf.modules[at] = request.module;
 	return true;
 }
 

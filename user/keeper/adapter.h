@@ -42,6 +42,10 @@ bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const
 			const char *after, struct refusal *refusal);
 bool adapter_module_remove(struct adapter *a, const char *module, struct refusal *refusal);
 
+/* Gives the module named 'options' (borrows) those options; others it has stay. It keeps its place. */
+bool adapter_module_set(struct adapter *a, const struct module_conf *options,
+			struct refusal *refusal);
+
 /* What it was asked to be, its modules as they are now. Returns borrowed, until the next change. */
 const struct adapter_conf *adapter_get_conf(const struct adapter *a);
 
@@ -69,8 +73,9 @@ struct module_snapshot {
 	uint16_t id;
 	const char *state;		/* "running", "paused", "removed" */
 	uint64_t packets;
-	uint64_t held, held_reference, held_clone, held_pending;
-	uint32_t oldest_ms;
+	uint64_t held, held_reference, held_clone, held_pending;	/* receive frames */
+	uint64_t held_pool;		/* the pool's frames */
+	uint32_t oldest_ms;		/* of all these */
 	uint64_t faults;
 };
 

@@ -35,6 +35,7 @@ struct adapter {
 	struct spawned worker;		/* pid 0: none */
 	sd_event_source *worker_ended;
 	uint16_t module_ids[ADAPTER_MAX_MODULES];	/* in the order of conf.modules */
+	uint32_t n_asked;		/* number of the last request to a worker */
 	uint32_t generation;		/* workers that ran so far */
 	uint32_t n_deaths;		/* of them, ended by death */
 	uint32_t n_crashes;		/* of these, by its own fault */
@@ -64,6 +65,11 @@ void adapter_set_bypass(struct adapter *a, const char *bypass);
 
 /* Looks for hung workers once a second from now on, and replaces them; more calls change nothing. */
 void bypass_watch(struct keeper *k);
+
+/* ---- figures.c ---- */
+
+/* The name of an enum nbl_place: a module's, an interface's, "worker". Returns borrowed, until the next change. */
+const char *adapter_place_name(const struct adapter *a, int place);
 
 /* ---- state.c ---- */
 

@@ -11,12 +11,15 @@
 #include "edge/log.h"
 #include "edge/verbs.h"
 #include "keeper/report.h"
+#include "keeper/views.h"
 
 /* One command being obeyed: its words behind the verb, and what becomes of it. */
 struct command {
 	struct keeper *keeper;
+	const struct commander *commander;
 	const char *const *words;
 	size_t n_words;
+	uint32_t nbl_pool, nbl_index;	/* of `nbl` */
 	int status;			/* enum exit_status */
 	char error[REASON_SIZE + 64];	/* "" = none */
 	json_t *data;			/* owned */
@@ -36,6 +39,22 @@ refuse(struct command *c, int status, const char *format, ...)
 static void refuse_as(struct command *c, const struct refusal *refusal)
 {
 	refuse(c, refusal->exit_status, "%s", refusal->reason);
+}
+
+static bool may_change(struct command *c, const struct verb *v)
+{
+	if (!c->commander->may_change) {
+		refuse(c, STATUS_PERMISSION,
+		       "%s: refused (EPERM): user %u is neither root nor in the control socket's "
+		       "group. Try: sudo nblctl %s",
+		       v->name, c->commander->uid, v->name);
+		return false;
+	}
+	if (c->keeper->stopping) {
+		refuse(c, STATUS_REFUSED, "%s: refused (ESHUTDOWN): nbld is stopping", v->name);
+		return false;
+	}
+	return true;
 }
 
 /* Returns borrowed, until detached; NULL, with the command refused, if there is none. */
@@ -159,6 +178,28 @@ static void run_module_remove(struct command *c)
 	answer_change(c, c->words[0], true);
 }
 
+static void run_module_set(struct command *c)
+{
+	struct refusal refusal = { .exit_status = STATUS_REFUSED };
+	struct module_words m;
+	struct adapter *a;
+	char error[256];
+
+	if (module_set_words_parse(c->words, c->n_words, &m, error, sizeof(error)) < 0) {
+		refuse(c, STATUS_USAGE, "module set: %s. Try: nblctl help module set", error);
+		return;
+	}
+	a = adapter_named(c, m.adapter);
+	if (!a)
+		return;
+	if (!adapter_module_set(a, &m.conf, &refusal)) {
+		refuse_as(c, &refusal);
+		return;
+	}
+	log_notice("%s: options of module %s set by command", m.adapter, m.conf.name);
+	answer_change(c, m.adapter, true);
+}
+
 /* ---- commands that look ---- */
 
 /*
@@ -168,18 +209,19 @@ static void run_module_remove(struct command *c)
 static void answer_adapters(struct command *c,
 			    void (*add)(struct command *c, struct adapter *a, json_t *adapters))
 {
+	const char *name = c->n_words ? c->words[0] : NULL;
 	struct adapter *a = c->keeper->adapters;
 	json_t *adapters;
 
-	if (c->n_words) {
-		a = adapter_named(c, c->words[0]);
+	if (name) {
+		a = adapter_named(c, name);
 		if (!a)
 			return;
 	}
 	adapters = json_array();
 	c->data = report_new();
 	json_object_set_new(c->data, "adapters", adapters);
-	for (; a; a = c->n_words ? NULL : adapter_next(a))
+	for (; a; a = name ? NULL : adapter_next(a))
 		add(c, a, adapters);
 }
 
@@ -198,7 +240,45 @@ static void add_drops(struct command *c, struct adapter *a, json_t *adapters)
 static void add_holds(struct command *c, struct adapter *a, json_t *adapters)
 {
 	(void)c;
-	json_array_append_new(adapters, report_holds(snapshot(a)));
+	json_array_append_new(adapters, view_holds(a));
+}
+
+/* Appends 'element' (takes), or says why there is none; the other adapters are told all the same. */
+static void add_or_refuse(struct command *c, json_t *adapters, json_t *element,
+			  const struct refusal *refusal)
+{
+	if (element)
+		json_array_append_new(adapters, element);
+	else
+		refuse(c, c->n_words ? refusal->exit_status : STATUS_PARTLY, "%s", refusal->reason);
+}
+
+static void add_pending(struct command *c, struct adapter *a, json_t *adapters)
+{
+	struct refusal refusal = { .exit_status = STATUS_REFUSED };
+
+	add_or_refuse(c, adapters, view_pending(a, &refusal), &refusal);
+}
+
+static void add_nbl(struct command *c, struct adapter *a, json_t *adapters)
+{
+	struct refusal refusal = { .exit_status = STATUS_REFUSED };
+
+	add_or_refuse(c, adapters, view_nbl(a, c->nbl_pool, c->nbl_index, &refusal), &refusal);
+}
+
+static void add_pools(struct command *c, struct adapter *a, json_t *adapters)
+{
+	struct refusal refusal = { .exit_status = STATUS_REFUSED };
+
+	add_or_refuse(c, adapters, view_pools(a, &refusal), &refusal);
+}
+
+static void add_history(struct command *c, struct adapter *a, json_t *adapters)
+{
+	struct refusal refusal = { .exit_status = STATUS_REFUSED };
+
+	add_or_refuse(c, adapters, view_history(a, &refusal), &refusal);
 }
 
 /*
@@ -235,6 +315,59 @@ static void run_drops(struct command *c)
 static void run_holds(struct command *c)
 {
 	answer_adapters(c, add_holds);
+}
+
+static void run_pending(struct command *c)
+{
+	answer_adapters(c, add_pending);
+}
+
+static void run_nbl(struct command *c)
+{
+	if (!view_parse_id(c->words[0], &c->nbl_pool, &c->nbl_index)) {
+		refuse(c, STATUS_USAGE, "nbl: \"%.64s\" is no NBL's name: they are like f1234 or "
+		       "p1:17. Try: nblctl pendingnbls", c->words[0]);
+		return;
+	}
+	c->words++;
+	c->n_words--;
+	answer_adapters(c, add_nbl);
+}
+
+static void run_pools(struct command *c)
+{
+	answer_adapters(c, add_pools);
+}
+
+static void switch_history(struct command *c, bool on)
+{
+	struct refusal refusal = { .exit_status = STATUS_REFUSED };
+	struct adapter *a;
+
+	if (!may_change(c, &verbs_get()[VERB_NBLLOG]))
+		return;
+	a = adapter_named(c, c->words[0]);
+	if (!a)
+		return;
+	if (!view_switch_history(a, on, &refusal)) {
+		refuse_as(c, &refusal);
+		return;
+	}
+	log_notice("%s: transfers are %s by command", c->words[0], on ? "noted" : "not noted");
+	answer_change(c, c->words[0], true);
+}
+
+static void run_history(struct command *c)
+{
+	bool on = c->n_words == 2 && !strcmp(c->words[1], "on");
+
+	if (c->n_words < 2)
+		answer_adapters(c, add_history);
+	else if (on || !strcmp(c->words[1], "off"))
+		switch_history(c, on);
+	else
+		refuse(c, STATUS_USAGE, "nbllog: \"%.64s\" is neither on nor off. "
+		       "Try: nblctl help nbllog", c->words[1]);
 }
 
 static void run_audit(struct command *c)
@@ -283,34 +416,22 @@ static void (*const handlers[N_VERBS])(struct command *c) = {
 	[VERB_HOLDS] = run_holds,
 	[VERB_MODULE_LIST] = run_module_list,
 	[VERB_MODULE_ADD] = run_module_add,
+	[VERB_MODULE_SET] = run_module_set,
 	[VERB_MODULE_REMOVE] = run_module_remove,
+	[VERB_PENDINGNBLS] = run_pending,
+	[VERB_NBL] = run_nbl,
+	[VERB_NBLLOG] = run_history,
+	[VERB_NBLPOOL] = run_pools,
 	[VERB_AUDIT] = run_audit,
 	[VERB_VERSION] = run_version,
 	[VERB_HELP] = run_help,
 };
 
-static bool is_allowed(struct command *c, const struct verb *v, const struct commander *commander)
-{
-	if (!v->changes)
-		return true;
-	if (!commander->may_change) {
-		refuse(c, STATUS_PERMISSION,
-		       "%s: refused (EPERM): user %u is neither root nor in the control socket's "
-		       "group. Try: sudo nblctl %s",
-		       v->name, commander->uid, v->name);
-		return false;
-	}
-	if (c->keeper->stopping) {
-		refuse(c, STATUS_REFUSED, "%s: refused (ESHUTDOWN): nbld is stopping", v->name);
-		return false;
-	}
-	return true;
-}
-
 json_t *command_run(struct keeper *keeper, const struct commander *commander,
 		    const char *const *words, size_t n_words)
 {
-	struct command c = { .keeper = keeper, .status = STATUS_DONE };
+	struct command c = {
+		.keeper = keeper, .commander = commander, .status = STATUS_DONE };
 	const struct verb *v;
 	char error[256];
 	size_t used;
@@ -318,7 +439,7 @@ json_t *command_run(struct keeper *keeper, const struct commander *commander,
 	v = verb_find(words, n_words, &used, error, sizeof(error));
 	if (!v) {
 		refuse(&c, STATUS_USAGE, "%s", error);
-	} else if (is_allowed(&c, v, commander)) {
+	} else if (!v->changes || may_change(&c, v)) {
 		c.words = words + used;
 		c.n_words = n_words - used;
 		handlers[v->id](&c);

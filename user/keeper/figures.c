@@ -166,7 +166,7 @@ static void add_drop(struct adapter_snapshot *ret, const char *place, const char
 	d->packets = packets;
 }
 
-static const char *place_name(const struct adapter *a, int place)
+const char *adapter_place_name(const struct adapter *a, int place)
 {
 	if (place == NBL_PLACE_LOWER || place == NBL_PLACE_UPPER)
 		return a->ports[place - NBL_PLACE_LOWER].dev.name;
@@ -182,7 +182,7 @@ static void fill_drops(const struct adapter *a, const struct nbl_lane_figures *s
 	for (int place = 0; place < NBL_N_PLACES; place++)
 		for (int i = 0; i < NBL_N_OUTCOMES; i++)
 			if (nbl_outcome_is_drop((enum nbl_outcome)i))
-				add_drop(ret, place_name(a, place),
+				add_drop(ret, adapter_place_name(a, place),
 					 nbl_outcome_name((enum nbl_outcome)i),
 					 sum->drops[place][i]);
 	for (int side = 0; side < NBL_N_SIDES; side++) {
@@ -241,7 +241,8 @@ static void fill_holds(const struct adapter *a, struct adapter_snapshot *ret)
 		m->held_reference += e.reason == NBL_HOLD_REFERENCE;
 		m->held_clone += e.reason == NBL_HOLD_CLONE;
 		m->held_pending += e.reason == NBL_HOLD_PENDING;
-		m->held++;
+		m->held_pool += e.reason == NBL_HOLD_POOL;
+		m->held += e.reason != NBL_HOLD_POOL;
 		if (age > 0 && (uint32_t)age > m->oldest_ms)
 			m->oldest_ms = (uint32_t)age;
 	}

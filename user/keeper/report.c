@@ -169,24 +169,6 @@ json_t *report_drops(const struct adapter_snapshot *s)
 			 "drops", drops);
 }
 
-json_t *report_holds(const struct adapter_snapshot *s)
-{
-	json_t *modules = json_array();
-
-	for (uint32_t i = 0; i < s->n_modules; i++) {
-		const struct module_snapshot *m = &s->modules[i];
-
-		json_array_append_new(modules, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
-							 "name", control_text(m->name),
-							 "held", number(m->held),
-							 "oldest_ms", number(m->oldest_ms),
-							 "reference", number(m->held_reference),
-							 "clone", number(m->held_clone),
-							 "pending", number(m->held_pending)));
-	}
-	return json_pack("{s:o, s:o}", "name", control_text(s->name), "modules", modules);
-}
-
 json_t *report_audit(const char *name, const struct audit_result *result)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",

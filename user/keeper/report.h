@@ -15,10 +15,9 @@
 /* {"schema":1,"version":...}: what every answer begins with. */
 json_t *report_new(void);
 
-/* One element of "adapters" of `show`, `drops`, `holds` (each borrows). */
+/* One element of "adapters" of `show`, `drops` (each borrows). */
 json_t *report_show(const struct adapter_snapshot *s);
 json_t *report_drops(const struct adapter_snapshot *s);
-json_t *report_holds(const struct adapter_snapshot *s);
 
 /* The module stack, from the lower port upward (borrows). */
 json_t *report_modules(const struct adapter_snapshot *s);

@@ -229,17 +229,42 @@ static int worker_has_ended(sd_event_source *source, int fd, uint32_t events, vo
 
 /* ---- asking, ending ---- */
 
+/* Late answers to questions given up are not taken for the answer to this one. */
+static int exchange(struct adapter *a, const struct worker_request *request,
+		    struct worker_reply *ret)
+{
+	struct worker_request numbered = *request;
+	uint64_t end = monotonic_us() / 1000 + REPLY_MS, now;
+	int r;
+
+	numbered.number = ++a->n_asked ? a->n_asked : ++a->n_asked;
+	r = handover_send(a->worker.socket, &numbered, sizeof(numbered), &a->tap_fd,
+			  request->op == WORKER_TAP_OPEN);
+	do {
+		now = monotonic_us() / 1000;
+		if (!r)
+			r = handover_receive(a->worker.socket, ret, sizeof(*ret),
+					     end > now ? (int)(end - now) : 0, NULL, 0, NULL);
+	} while (!r && ret->number != numbered.number);
+	/* what it is, a worker wrote */
+	ret->text[sizeof(ret->text) - 1] = '\0';
+	return r;
+}
+
+static bool only_looks(uint32_t op)
+{
+	return op != WORKER_MODULE_ADD && op != WORKER_MODULE_REMOVE && op != WORKER_MODULE_SET;
+}
+
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal)
 {
 	char sentence[REASON_SIZE];
 	int r = -ESRCH;
 
+	*ret = (struct worker_reply){ .n_modules = 0 };
 	if (a->worker.pid)
-		r = handover_send(a->worker.socket, request, sizeof(*request), &a->tap_fd,
-				  request->op == WORKER_TAP_OPEN);
-	if (!r)
-		r = handover_receive(a->worker.socket, ret, sizeof(*ret), REPLY_MS, NULL, 0, NULL);
+		r = exchange(a, request, ret);
 	if (r < 0) {
 		snprintf(sentence, sizeof(sentence), "%s: the worker does not answer (%s): it is %s. "
 			 "Try: nblctl show %s", a->conf.name, strerrorname_np(-r),
@@ -247,11 +272,13 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 		refuse(refusal, r, sentence);
 		if (r == -ETIMEDOUT) {
 			refusal->exit_status = 8;
-			/* A late answer must not be taken for that to the next question. */
-			kill(a->worker.pid, SIGKILL);
+			/* Whether it has made the change nobody knows. */
+			if (!only_looks(request->op))
+				kill(a->worker.pid, SIGKILL);
 		}
 		return false;
 	}
+	memcpy(a->module_ids, ret->module_ids, sizeof(a->module_ids));
 	if (ret->result < 0) {
 		if (strstr(ret->text, "Try: "))
 			snprintf(sentence, sizeof(sentence), "%s: %s", a->conf.name, ret->text);
@@ -262,7 +289,6 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 		refuse(refusal, ret->result, sentence);
 		return false;
 	}
-	memcpy(a->module_ids, ret->module_ids, sizeof(a->module_ids));
 	return true;
 }
 
@@ -276,8 +302,7 @@ void worker_end(struct adapter *a)
 	if (!a->worker.pid)
 		return;
 	/* It answers when the last packet is out of its hands, and exits. */
-	if (handover_send(a->worker.socket, &stop, sizeof(stop), NULL, 0) < 0 ||
-	    handover_receive(a->worker.socket, &reply, sizeof(reply), REPLY_MS, NULL, 0, NULL) < 0) {
+	if (exchange(a, &stop, &reply) < 0) {
 		log_warning("%s: worker %d did not stop; killed", a->conf.name, a->worker.pid);
 		kill_worker(a);
 		return;

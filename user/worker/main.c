@@ -38,8 +38,8 @@ static int begin(struct worker *w, int socket)
 	return reply_to(socket, &reply) < 0 ? -EPIPE : r;
 }
 
-/* Until told to stop, or the keeper is gone. True if told. */
-static bool serve(struct worker *w, int socket)
+/* Until told to stop, or the keeper is gone. True if told, by the request with that number. */
+static bool serve(struct worker *w, int socket, uint32_t *ret_number)
 {
 	struct worker_request request;
 	struct worker_reply reply;
@@ -55,9 +55,11 @@ static bool serve(struct worker *w, int socket)
 			continue;
 		if (r < 0)
 			return false;
+		*ret_number = request.number;
 		if (request.op == WORKER_STOP)
 			return true;
 		worker_serve(w, &request, n_fds ? fd : -1, &reply);
+		reply.number = request.number;
 		if (reply_to(socket, &reply) < 0)
 			return false;
 	}
@@ -66,6 +68,7 @@ static bool serve(struct worker *w, int socket)
 int main(void)
 {
 	static struct worker w;
+	uint32_t number;
 
 	/* Only the keeper ends a worker: what a terminal or a service sends to all is for the keeper. */
 	signal(SIGINT, SIG_IGN);
@@ -74,15 +77,17 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	if (begin(&w, HANDOVER_FD) < 0)
 		return EXIT_FAILURE;
-	if (serve(&w, HANDOVER_FD)) {
-		struct worker_reply reply = { .result = 0 };
+	if (serve(&w, HANDOVER_FD, &number)) {
+		struct worker_reply reply = { .number = number };
 
 		worker_finish(&w, FINISH_MS);
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	/* The keeper is gone. Where nothing may pass unfiltered, filter on until its successor ends us. */
-	while (w.fail_closed)
-		poll(NULL, 0, -1);
+	while (w.fail_closed) {
+		poll(NULL, 0, TICK_MS);
+		worker_tick(&w);
+	}
 	/* Otherwise bypass this worker first, so that ending it loses nothing. */
 	worker_let_go(&w);
 	poll(NULL, 0, GRACE_MS);

@@ -13,6 +13,7 @@
 #include "modules/callouts.h"
 #include "modules/modules.h"
 #include "port/xsk.h"
+#include "worker/views.h"
 
 #define PROGRESS_SIZE	(NBL_MAX_LANES * sizeof(struct nbl_progress))
 #define MAX_FDS		(3 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
@@ -286,6 +287,23 @@ static int close_tap(struct worker *w, char *why, size_t why_size)
 	return r;
 }
 
+/* Takes a module out and puts it in again with other options: if that fails, as it was. */
+static int set_module(struct worker *w, const struct worker_request *request, char *why,
+		      size_t why_size)
+{
+	int i = nbl_stack_find(&w->stack, request->module.name);
+	char again[128] = "";
+	int r = remove_module(w, request->module.name, why, why_size);
+
+	if (r < 0)
+		return r;
+	r = add_module(w, &request->module, (uint32_t)i, why, why_size);
+	if (r < 0 && add_module(w, &request->was, (uint32_t)i, again, sizeof(again)) < 0)
+		snprintf(why, why_size, "module %s is gone, as neither its new options nor its old "
+			 "ones were taken: %s", request->was.name, again);
+	return r;
+}
+
 static int audit(struct worker *w, struct nbl_audit *ret)
 {
 	int r = 0;
@@ -317,6 +335,9 @@ void worker_serve(struct worker *w, const struct worker_request *request, int fd
 		reply.result = remove_module(w, request->module.name, reply.text,
 					     sizeof(reply.text));
 		break;
+	case WORKER_MODULE_SET:
+		reply.result = set_module(w, request, reply.text, sizeof(reply.text));
+		break;
 	case WORKER_AUDIT:
 		park_all(w);
 		reply.result = audit(w, &reply.audit);
@@ -332,6 +353,8 @@ void worker_serve(struct worker *w, const struct worker_request *request, int fd
 		reply.result = close_tap(w, reply.text, sizeof(reply.text));
 		unpark_all(w);
 		break;
+	default:
+		reply.result = worker_view(w, request, &reply);
 	}
 	worker_name_modules(w, &reply);
 	*ret = reply;

@@ -111,14 +111,21 @@ static const char *status_name(uint32_t status)
 	return status < sizeof(names) / sizeof(names[0]) ? names[status] : "?";
 }
 
+static const char *outcome_name(const struct nbl_view_nbl *n)
+{
+	/* what nobody has decided yet counts as returned only when it is home */
+	if (!n->is_home && n->outcome == NBL_OUTCOME_RETURNED)
+		return "open";
+	return n->outcome < NBL_N_OUTCOMES ? nbl_outcome_name((enum nbl_outcome)n->outcome) : "?";
+}
+
 static json_t *report_nbl(const struct adapter *a, const struct nbl_view_nbl *n)
 {
 	json_t *nbl = view_row(a, &n->row);
 	json_t *more = json_pack("{s:b, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"home", n->is_home,
 		"status", status_name(n->status),
-		"outcome", n->outcome < NBL_N_OUTCOMES ?
-			   nbl_outcome_name((enum nbl_outcome)n->outcome) : "?",
+		"outcome", outcome_name(n),
 		"frame_type", json_sprintf("0x%04x", n->frame_type),
 		"flags", report_flags(n->nbl_flags),
 		"source", report_source(a, n->source_handle),

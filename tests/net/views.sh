@@ -1,0 +1,258 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# views.sh - an operator finds every packet that is not home, and who has it (HP-05).
+#
+#      src              dut               dst
+#     +------+         +-----------+     +------+
+#     |  s0 -+---------+- v1   v2 -+-----+- d0  |
+#     +------+  veth   +-----------+     +------+
+#
+# shellcheck source=tests/lib/netlib.sh
+. "$(dirname "$0")/../lib/netlib.sh"
+
+known=20	# packets that the module delay holds for a second
+
+# empty_stack: whatever a claim that failed left in it
+empty_stack()
+{
+	local module
+
+	for module in $(ctl -j module list v1 | jq -r '.modules[].name'); do
+		ctl module remove v1 "$module"
+	done
+}
+
+# view FILTER COMMAND...: what jq finds in the first adapter of a command's JSON, which must be sound
+view()
+{
+	local filter=$1
+
+	shift
+	ctl -j "$@" >"$work/view"
+	jq -e '.schema == 1 and (.adapters | length) == 1' "$work/view" ||
+		fail "$*: no sound JSON: $(head -c 200 "$work/view")"
+	jq -r ".adapters[0] | $filter" "$work/view"
+}
+
+# figure FILTER COMMAND...: view, without its word on soundness
+figure()
+{
+	view "$@" | tail -n 1
+}
+
+known_are_held()
+{
+	[ "$(figure '.modules[] | select(.name == "delay") | .held' holds v1)" = "$known" ]
+}
+
+# hold_known: the known packets are in the hands of delay, for a second
+hold_known()
+{
+	empty_stack
+	ctl module add v1 count
+	ctl module add v1 delay ms=1000
+	flow_start src s0 dst d0 --rate 20000 --count "$known" --size 64
+	wait_until "the known packets are held" 3 known_are_held
+}
+
+# end_known: they all arrive, and nothing is pending then
+end_known()
+{
+	flow_end
+	expect_flow_whole "$known"
+	wait_until "every NBL is home" 3 all_home
+}
+
+all_home()
+{
+	[ "$(figure .total pendingnbls v1)" = 0 ]
+}
+
+HP_05_pendingnbls_lists_every_held_packet_with_its_holder()
+{
+	hold_known
+	expect_equal "rows of delay, received by v1, pending" "$known" \
+		"$(figure '[.nbls[] | select(.holders == ["delay"] and .port == "v1" and .kind == "receive" and
+			.state == "held" and .owner_pending and .references == 1 and .frames == 1 and .length == 64)] | length' pendingnbls v1)"
+	expect_equal "all rows" "$known" "$(figure '.nbls | length' pendingnbls v1)"
+	expect_equal "names" "$known" "$(figure '[.nbls[].id] | unique | length' pendingnbls v1)"
+	expect_equal "groups" "delay v1 $known" \
+		"$(figure '[.holders[] | "\(.holder) \(.port) \(.nbls)"] | join(", ")' pendingnbls v1)"
+	ctl pendingnbls v1 >"$work/text"
+	expect_equal "rows of text" "$known" "$(grep -cE '^ +f[0-9]+ .* held +delay ' "$work/text")"
+	end_known
+}
+
+HP_05_holds_says_how_many_by_what_and_how_old()
+{
+	local oldest
+
+	hold_known
+	oldest=$(figure '.modules[] | select(.name == "delay") | .oldest_ms' holds v1)
+	sleep 0.2
+	expect_equal "held, reference, pending, clone, deep clone, copy" "$known $known $known 0 0 0" \
+		"$(figure '.modules[] | select(.name == "delay") | "\(.held) \(.reference) \(.pending) \(.clone) \(.deep_clone) \(.copy)"' holds v1)"
+	expect_between "age of the oldest after 200 ms more" $((oldest + 150)) 1100 \
+		"$(figure '.modules[] | select(.name == "delay") | .oldest_ms' holds v1)"
+	expect_equal "a share of the frames" true \
+		"$(figure '.modules[] | select(.name == "delay") | .share_percent > 0 and .share_percent < 1' holds v1)"
+	expect_equal "what count holds" 0 "$(figure '.modules[] | select(.name == "count") | .held' holds v1)"
+	expect_at_least "age of the oldest in show" 150 \
+		"$(show v1 '.modules[] | select(.name == "delay") | .oldest_ms')"
+	end_known
+	expect_equal "held, oldest after" "0 0" \
+		"$(figure '.modules[] | select(.name == "delay") | "\(.held) \(.oldest_ms)"' holds v1)"
+}
+
+HP_05_ages_grow_while_packets_are_held()
+{
+	local before after
+
+	hold_known
+	before=$(figure '[.nbls[].age_ms] | min' pendingnbls v1)
+	sleep 0.3
+	after=$(figure '[.nbls[].age_ms] | min' pendingnbls v1)
+	expect_between "ms that the youngest aged in 300 ms" 250 600 $((after - before))
+	end_known
+}
+
+HP_05_nbl_tells_everything_of_one()
+{
+	local id
+
+	hold_known
+	id=$(figure '.nbls[0].id' pendingnbls v1)
+	expect_equal "what it is" "receive held delay true 64 1 false" \
+		"$(figure '.nbl | "\(.kind) \(.state) \(.holders[0]) \(.owner_pending) \(.length) \(.segments | length) \(.home)"' nbl "$id" v1)"
+	expect_equal "its source" port "$(figure .nbl.source.origin nbl "$id" v1)"
+	expect_equal "bytes shown" 128 "$(figure '.nbl.bytes | length' nbl "$id" v1)"
+	expect_match "the packet's addresses" "^020000000002$(in_ns src ip -j link show s0 | jq -r '.[0].address' | tr -d :)0800" \
+		"$(figure .nbl.bytes nbl "$id" v1)"
+	expect_match "as text" "held by delay" "$(ctl nbl "$id" v1)"
+	end_known
+	expect_equal "home afterwards" true "$(figure .nbl.home nbl "$id" v1)"
+	expect_refusal 1 "no such NBL" ctl nbl f99999999 v1
+	expect_refusal 2 "no NBL's name" ctl nbl 12 v1
+}
+
+HP_05_nblpool_shows_quota_and_what_is_free()
+{
+	empty_stack
+	expect_equal "the adapter's pool" "4096 4096 adapter 0" \
+		"$(figure '.pools[] | select(.frames == 4096) | "\(.frames) \(.frames_free) \(.memory) \(.exhausted)"' nblpool v1)"
+	expect_equal "the same in show" "4096 4096 0 0" "$(show v1 '.pool | "\(.frames) \(.free) \(.held) \(.tx)"')"
+	ctl nblpool v1 >/dev/null
+}
+
+HP_05_nbllog_is_off_until_it_is_switched_on()
+{
+	empty_stack
+	ctl module add v1 count
+	expect_equal "at first" "false 0" "$(figure '"\(.on) \(.transfers | length)"' nbllog v1)"
+	ctl nbllog v1 on
+	expect_equal "switched on" true "$(figure .on nbllog v1)"
+	flow src s0 dst d0 --rate 20000 --count "$known" --size 64
+	expect_flow_whole "$known"
+	view '[.transfers[].path] | unique | join(" ")' nbllog v1
+	note "$(figure '"\(.noted) transfers noted, \(.transfers | length) shown"' nbllog v1)"
+	ctl nbllog v1 off
+	expect_equal "switched off" "false 0" "$(figure '"\(.on) \(.noted)"' nbllog v1)"
+	expect_refusal 2 "neither on nor off" ctl nbllog v1 maybe
+}
+
+# Views while packets run: each in its rest of the lanes, none at the packets' cost.
+looking_twenty_times()
+{
+	local i
+
+	flow_start src s0 dst d0 --rate 20000 --seconds 20 --size 64
+	sleep 0.2
+	for ((i = 0; i < 20; i++)); do
+		ctl -j holds v1 >/dev/null
+		ctl -j pendingnbls v1 | jq -e '.adapters[0] | .total == .more + (.nbls | length) and (.nbls | length) <= 288'
+		ctl -j nblpool v1 >/dev/null
+	done
+	flow_stop
+	flow_end
+}
+
+views_cost_no_packet()
+{
+	empty_stack
+	ctl module add v1 delay ms=50
+	on_a_calm_machine 20 looking_twenty_times
+	note "60 views at 20 000 packets/s: $(flow_figure '"\(.sent) sent, \(.lost) lost"')"
+	expect_flow_whole "$(flow_figure .sent)"
+}
+
+module_set_changes_options_at_the_same_place()
+{
+	empty_stack
+	ctl module add v1 delay ms=1 limit=100
+	ctl module add v1 count
+	ctl module set v1 delay ms=20
+	expect_equal "the stack" "delay count" "$(ctl -j module list v1 | jq -r '[.modules[].name] | join(" ")')"
+	flow src s0 dst d0 --rate 1000 --count 200 --size 64
+	expect_flow_whole 200
+	expect_between "median latency in us" 20000 60000 "$(flow_figure .latency_us.p50)"
+	# the other option stayed: 10 000 a second for 20 ms are more than 100
+	one_flow src s0 dst d0 --rate 10000 --count 5000 --size 64
+	expect_at_least "lost to the limit" 100 "$(flow_figure .lost)"
+}
+
+a_module_that_refuses_new_options_keeps_the_old_ones()
+{
+	empty_stack
+	ctl module add v1 delay ms=20
+	ctl module add v1 count
+	expect_refusal 1 "ms" ctl module set v1 delay ms=0
+	expect_refusal 1 "no option 'colour'" ctl module set v1 delay colour=red
+	expect_refusal 1 "no module" ctl module set v1 ghost ms=1
+	expect_refusal 2 "keeps its place" ctl module set v1 delay before count ms=1
+	expect_equal "the stack" "delay count" "$(ctl -j module list v1 | jq -r '[.modules[].name] | join(" ")')"
+	flow src s0 dst d0 --rate 1000 --count 200 --size 64
+	expect_flow_whole 200
+	expect_between "median latency in us" 20000 60000 "$(flow_figure .latency_us.p50)"
+}
+
+views_work_after_the_death_of_a_worker()
+{
+	local pid
+
+	empty_stack
+	pid=$(worker_of v1)
+	kill -KILL "$pid"
+	wait_until "a new worker" 5 is_true v1 ".worker.pid != 0 and .worker.pid != $pid and .state == \"running\""
+	HP_05_pendingnbls_lists_every_held_packet_with_its_holder
+}
+
+every_frame_and_packet_is_accounted_for()
+{
+	empty_stack
+	audit_clean v1
+	ctl detach v1
+	ctl attach v1 pair v2 pool 0
+	expect_equal "no pool" "0 0" "$(show v1 '.pool | "\(.frames) \(.free)"')"
+	flow src s0 dst d0 --rate 20000 --count 1000 --size 64
+	expect_flow_whole 1000
+	audit_clean v1
+}
+
+prefix=vw-$$
+test_begin nbl-gen nbl-sink
+topology_pair 1
+nbld_start dut
+ctl attach v1 pair v2 >/dev/null
+
+claim HP_05_pendingnbls_lists_every_held_packet_with_its_holder
+claim HP_05_holds_says_how_many_by_what_and_how_old
+claim HP_05_ages_grow_while_packets_are_held
+claim HP_05_nbl_tells_everything_of_one
+claim HP_05_nblpool_shows_quota_and_what_is_free
+claim HP_05_nbllog_is_off_until_it_is_switched_on
+claim views_cost_no_packet
+claim module_set_changes_options_at_the_same_place
+claim a_module_that_refuses_new_options_keeps_the_old_ones
+claim views_work_after_the_death_of_a_worker
+claim every_frame_and_packet_is_accounted_for

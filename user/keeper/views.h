@@ -19,9 +19,10 @@
 /* Parses "f1234" or "p2:17" (fills). False if it is neither. */
 bool view_parse_id(const char *word, uint32_t *ret_pool, uint32_t *ret_index);
 
-/* Who holds how much and by what; what only the worker knows is left out if there is none. Never NULL. */
+/* Who holds how much and by what, without what only a worker knows if none answers. Never NULL. */
 json_t *view_holds(struct adapter *a);
 
+/* What `pendingnbls`, `nbl`, `nblpool` and `nbllog` print of it. */
 json_t *view_pending(struct adapter *a, struct refusal *refusal);
 json_t *view_nbl(struct adapter *a, uint32_t pool, uint32_t index, struct refusal *refusal);
 json_t *view_pools(struct adapter *a, struct refusal *refusal);

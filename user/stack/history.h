@@ -59,7 +59,7 @@ void nbl_history_read(const struct nbl_lane *lane, uint64_t first, struct nbl_hi
 void nbl_history_add(struct nbl_lane *lane, uint16_t from, uint16_t to,
 		     enum nbl_transfer_path path, const struct nbl_chain *chain);
 
-/* Notes that 'from' hands 'chain' (borrows) to 'to' on 'path', if anybody wants to know. Lane thread. */
+/* Notes that 'from' hands 'chain' (borrows) to 'to', if anybody wants to know. Lane thread. */
 static inline void nbl_history_note(struct nbl_lane *lane, uint16_t from, uint16_t to,
 				    enum nbl_transfer_path path,
 				    const struct nbl_chain *chain)

@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* views.c - looks at every NBL without trusting a link in it. */
-#include "stack/views.h"
+#include "stack/views_internal.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <nbl/holding.h>
-
-#include "core/nbl_internal.h"
-#include "core/pool_internal.h"
-
-#define MOST_LINKS 64	/* NBs of an NBL, and segments of an NB, that are followed */
-
-struct viewer {
-	const struct nbl_lane *lanes;
-	uint32_t n_lanes;
-	uint32_t now_ms;
-	struct nbl_pool *pools[NBL_VIEW_POOLS];
-	uint32_t n_pools;
-};
-
-static void begin(struct viewer *v, const struct nbl_lane *lanes, uint32_t n_lanes, uint32_t now_ms)
+void viewer_begin(struct viewer *v, const struct nbl_lane *lanes, uint32_t n_lanes, uint32_t now_ms)
 {
 	*v = (struct viewer){ .lanes = lanes, .n_lanes = n_lanes, .now_ms = now_ms };
 	for (struct nbl_pool *p = nbl_pool_next(NULL); p && v->n_pools < NBL_VIEW_POOLS;
@@ -29,66 +13,31 @@ static void begin(struct viewer *v, const struct nbl_lane *lanes, uint32_t n_lan
 		v->pools[v->n_pools++] = p;
 }
 
-static const struct nbl_memory *memory_of(const struct viewer *v)
-{
-	return v->lanes[0].memory;
-}
-
-static uint32_t n_receive_frames(const struct viewer *v)
-{
-	const struct nbl_memory_shape *s = &memory_of(v)->shape;
-
-	return s->n_queues * s->frames_per_queue;
-}
-
 /* ---- what may be looked at ---- */
 
-static bool lies_in(const void *p, const void *first, uint64_t size)
-{
-	return (uintptr_t)p - (uintptr_t)first < size;
-}
-
-/* True if 'p' lies in descriptors of a lane or in the pieces of a pool: memory that stays. */
-static bool is_ours(const struct viewer *v, const void *p)
+bool viewer_owns(const struct viewer *v, const void *p)
 {
 	if ((uintptr_t)p % _Alignof(void *))
 		return false;
-	if (lies_in(p, v->lanes[0].nbls, n_receive_frames(v) * sizeof(struct nbl)))
+	if (viewer_lies_in(p, v->lanes[0].nbls, viewer_n_received(v) * sizeof(struct nbl)))
 		return true;
 	for (uint32_t i = 0; i < v->n_pools; i++) {
 		const struct nbl_pool *pool = v->pools[i];
 
-		if (lies_in(p, pool->nbs, pool->free_nbs.n * sizeof(*pool->nbs)) ||
-		    lies_in(p, pool->segments, pool->free_segments.n * sizeof(*pool->segments)) ||
-		    (!pool->live && lies_in(p, pool->slots, pool->free_nbls.n * pool->stride)))
+		if (viewer_lies_in(p, pool->nbs, pool->free_nbs.n * sizeof(*pool->nbs)) ||
+		    viewer_lies_in(p, pool->segments, pool->free_segments.n * sizeof(*pool->segments)) ||
+		    (!pool->live && viewer_lies_in(p, pool->slots, pool->free_nbls.n * pool->stride)))
 			return true;
 	}
 	return false;
 }
 
-/* How many bytes from 'p' on lie in the frames of the adapter or of a pool. */
-static size_t readable(const struct viewer *v, const uint8_t *p)
-{
-	const struct nbl_memory *m = memory_of(v);
-
-	if (lies_in(p, m->frames, m->frames_size))
-		return (size_t)(m->frames + m->frames_size - p);
-	for (uint32_t i = 0; i < v->n_pools; i++) {
-		const struct nbl_pool *pool = v->pools[i];
-		size_t size = (size_t)pool->free_frames.n * pool->frame_size;
-
-		if (lies_in(p, pool->frames, size))
-			return (size_t)(pool->frames + size - p);
-	}
-	return 0;
-}
-
-static const struct nbl_nb *next_nb(const struct viewer *v, const struct nbl *n,
+const struct nbl_nb *viewer_next_nb(const struct viewer *v, const struct nbl *n,
 				    const struct nbl_nb *nb)
 {
 	const struct nbl_nb *next = nb ? nb->next : n->first_nb;
 
-	return next == &n->nb || (next && is_ours(v, next)) ? next : NULL;
+	return next == &n->nb || (next && viewer_owns(v, next)) ? next : NULL;
 }
 
 static uint32_t length_of(const struct viewer *v, const struct nbl *n)
@@ -96,7 +45,7 @@ static uint32_t length_of(const struct viewer *v, const struct nbl *n)
 	const struct nbl_nb *nb = NULL;
 	uint32_t length = 0;
 
-	for (int i = 0; i < MOST_LINKS && (nb = next_nb(v, n, nb)); i++)
+	for (int i = 0; i < VIEWER_MOST_LINKS && (nb = viewer_next_nb(v, n, nb)); i++)
 		length += nb->data_length;
 	return length;
 }
@@ -120,7 +69,7 @@ static void fill_parent(const struct viewer *v, const struct nbl *n, struct nbl_
 	const struct nbl *parent = n->parent;
 
 	/* a VERIFY pool's NBLs are not looked into: their memory may trap by now */
-	if (!parent || !is_ours(v, parent))
+	if (!parent || !viewer_owns(v, parent))
 		return;
 	row->has_parent = true;
 	row->parent = id_of(v, parent);
@@ -159,11 +108,11 @@ static const struct nbl_lane_queue *queue_of(const struct viewer *v, uint32_t fr
 	return NULL;
 }
 
-static void fill_receive(const struct viewer *v, uint32_t frame, struct nbl_view_row *row)
+void viewer_fill_receive(const struct viewer *v, uint32_t frame, struct nbl_view_row *row)
 {
 	const struct nbl_lane_queue *lq = queue_of(v, frame);
 	const struct nbl *n = &v->lanes[0].nbls[frame];
-	struct nbl_ledger_entry e = nbl_ledger_get(&memory_of(v)->ledger, frame);
+	struct nbl_ledger_entry e = nbl_ledger_get(&viewer_memory(v)->ledger, frame);
 	struct nbl_pins pins;
 
 	nbl_get_pins(n, &pins);
@@ -191,16 +140,17 @@ static uint32_t count_frames(const struct pool_nbl *p, uint32_t *ret_first)
 	uint32_t n = 0, links = 0;
 
 	*ret_first = POOL_NONE;
-	for (const struct nb_record *r = &p->record; r && links < MOST_LINKS; r = r->more, links++) {
+	for (const struct nb_record *r = &p->record; r && links < VIEWER_MOST_LINKS;
+	     r = r->more, links++) {
 		n += note_frame(r->built_in.frame, ret_first);
-		for (const struct pool_segment *s = r->segments; s && links < MOST_LINKS;
+		for (const struct pool_segment *s = r->segments; s && links < VIEWER_MOST_LINKS;
 		     s = s->more, links++)
 			n += note_frame(s->record.frame, ret_first);
 	}
 	return n;
 }
 
-static void fill_pooled(const struct viewer *v, const struct nbl *n, const struct nbl_pins *pins,
+void viewer_fill_pooled(const struct viewer *v, const struct nbl *n, const struct nbl_pins *pins,
 			struct nbl_view_row *row)
 {
 	const struct pool_nbl *p = pool_nbl_of_const(n);
@@ -214,8 +164,8 @@ static void fill_pooled(const struct viewer *v, const struct nbl *n, const struc
 	if (first == POOL_NONE || !data_pool || data_pool->heap)
 		return;
 	frame = data_pool->first_frame + first;
-	if (frame < memory_of(v)->ledger.n_frames &&
-	    nbl_ledger_get(&memory_of(v)->ledger, frame).state == NBL_FRAME_TX)
+	if (frame < viewer_memory(v)->ledger.n_frames &&
+	    nbl_ledger_get(&viewer_memory(v)->ledger, frame).state == NBL_FRAME_TX)
 		row->state = NBL_FRAME_TX;
 }
 
@@ -235,20 +185,15 @@ struct walk {
 	void *arg;
 };
 
-static bool is_out(uint8_t state)
-{
-	return state == NBL_FRAME_HAND || state == NBL_FRAME_HELD || state == NBL_FRAME_TX;
-}
-
 static void walk_receive(const struct walk *w, int phase)
 {
 	const struct viewer *v = w->v;
 	struct nbl_view_row row;
 
-	for (uint32_t f = 0; f < n_receive_frames(v); f++) {
-		if (!is_out(nbl_ledger_get(&memory_of(v)->ledger, f).state))
+	for (uint32_t f = 0; f < viewer_n_received(v); f++) {
+		if (!viewer_is_out(nbl_ledger_get(&viewer_memory(v)->ledger, f).state))
 			continue;
-		fill_receive(v, f, &row);
+		viewer_fill_receive(v, f, &row);
 		if (nbl_view_is_held(&row) == (phase == PHASE_HELD))
 			w->visit(w->arg, &row, position(phase, row.id));
 	}
@@ -259,7 +204,7 @@ static void visit_pooled(void *arg, const struct nbl *n, const struct nbl_pins *
 	const struct walk *w = arg;
 	struct nbl_view_row row;
 
-	fill_pooled(w->v, n, pins, &row);
+	viewer_fill_pooled(w->v, n, pins, &row);
 	w->visit(w->arg, &row, position(PHASE_POOLS, row.id));
 }
 
@@ -301,138 +246,9 @@ void nbl_view_pending(const struct nbl_lane *lanes, uint32_t n_lanes, uint64_t c
 	struct viewer v;
 	struct walk w = { .v = &v, .visit = collect, .arg = &c };
 
-	begin(&v, lanes, n_lanes, now_ms);
+	viewer_begin(&v, lanes, n_lanes, now_ms);
 	memset(ret, 0, sizeof(*ret));
 	walk_all(&w);
-}
-
-/* ---- one of them ---- */
-
-static void add_segment(struct nbl_view_nbl *ret, uint32_t nb, const struct nbl_segment *s,
-			bool foreign)
-{
-	if (ret->n_segments == NBL_VIEW_SEGMENTS)
-		return;
-	ret->segments[ret->n_segments++] = (struct nbl_view_segment){
-		.nb = nb, .foreign = foreign, .frame = foreign ? NBL_NO_FRAME : s->frame,
-		.length = foreign ? 0 : s->length,
-	};
-}
-
-/* The bytes of 's' from 'skip' on, at most as many as are still wanted of the packet. */
-static void read_bytes(const struct viewer *v, const struct nbl_segment *s, uint32_t skip,
-		       struct nbl_view_nbl *ret)
-{
-	uint32_t wanted = ret->data_length < NBL_VIEW_BYTES ? ret->data_length : NBL_VIEW_BYTES;
-	size_t there;
-
-	if (skip >= s->length || ret->n_bytes >= wanted)
-		return;
-	there = readable(v, s->base + skip);
-	if (there > s->length - skip)
-		there = s->length - skip;
-	if (there > wanted - ret->n_bytes)
-		there = wanted - ret->n_bytes;
-	memcpy(ret->bytes + ret->n_bytes, s->base + skip, there);
-	ret->n_bytes += (uint32_t)there;
-}
-
-static void fill_segments(const struct viewer *v, uint32_t number, const struct nbl_nb *nb,
-			  struct nbl_view_nbl *ret)
-{
-	uint32_t before = nb->data_offset;
-	const struct nbl_segment *s = nb->first_segment;
-
-	for (int i = 0; s && i < MOST_LINKS; s = s->next, i++) {
-		bool foreign = !is_ours(v, s);
-
-		add_segment(ret, number, s, foreign);
-		if (foreign)
-			return;
-		if (!number)
-			read_bytes(v, s, before, ret);
-		before -= before < s->length ? before : s->length;
-	}
-}
-
-static void fill_packets(const struct viewer *v, const struct nbl *n, struct nbl_view_nbl *ret)
-{
-	const struct nbl_nb *nb = NULL;
-
-	for (int i = 0; i < MOST_LINKS && (nb = next_nb(v, n, nb)); i++) {
-		if (!ret->n_nbs) {
-			ret->data_offset = nb->data_offset;
-			ret->data_length = nb->data_length;
-		}
-		fill_segments(v, ret->n_nbs++, nb, ret);
-	}
-}
-
-static void fill_fields(const struct viewer *v, const struct nbl *n, struct nbl_view_nbl *ret)
-{
-	ret->nbl_flags = __atomic_load_n(&n->nbl_flags, __ATOMIC_RELAXED);
-	ret->source_handle = n->source_handle;
-	ret->status = (uint32_t)n->status;
-	ret->frame_type = __builtin_bswap16(n->frame_type_be);
-	ret->outcome = n->outcome;
-	memcpy(ret->info, n->info, sizeof(ret->info));
-	if (!ret->is_home)
-		fill_packets(v, n, ret);
-}
-
-static int view_receive(const struct viewer *v, uint32_t frame, struct nbl_view_nbl *ret)
-{
-	if (frame >= n_receive_frames(v))
-		return -ENOENT;
-	ret->is_home = !is_out(nbl_ledger_get(&memory_of(v)->ledger, frame).state);
-	fill_receive(v, frame, &ret->row);
-	fill_fields(v, &v->lanes[0].nbls[frame], ret);
-	return 0;
-}
-
-/* The NBL in a pool's slot, NULL if it cannot be looked at. */
-static const struct nbl *pooled(const struct nbl_pool *pool, uint32_t slot)
-{
-	const struct pool_nbl *p;
-
-	if (slot >= pool->free_nbls.n)
-		return NULL;
-	p = pool->live ? pool->live[slot] : pool_slot(pool, slot);
-	return p ? &p->nbl : NULL;
-}
-
-static int view_pooled(const struct viewer *v, const struct nbl_pool *pool, uint32_t slot,
-		       struct nbl_view_nbl *ret)
-{
-	const struct nbl *n = pooled(pool, slot);
-	struct nbl_pins pins;
-
-	if (!n)
-		return -ENOENT;
-	ret->is_home = !atomic_load_explicit(&n->claims, memory_order_relaxed);
-	if (ret->is_home && !n->home) {		/* never used */
-		ret->row.id = (struct nbl_view_id){ pool->id, slot };
-		return 0;
-	}
-	nbl_get_pins(n, &pins);
-	fill_pooled(v, n, &pins, &ret->row);
-	fill_fields(v, n, ret);
-	return 0;
-}
-
-int nbl_view_nbl(const struct nbl_lane *lanes, uint32_t n_lanes, struct nbl_view_id id,
-		 uint32_t now_ms, struct nbl_view_nbl *ret)
-{
-	struct viewer v;
-
-	begin(&v, lanes, n_lanes, now_ms);
-	memset(ret, 0, sizeof(*ret));
-	if (!id.pool)
-		return view_receive(&v, id.index, ret);
-	for (uint32_t i = 0; i < v.n_pools; i++)
-		if (v.pools[i]->id == id.pool)
-			return view_pooled(&v, v.pools[i], id.index, ret);
-	return -ENOENT;
 }
 
 /* ---- by holder ---- */
@@ -470,7 +286,7 @@ void nbl_view_holds(const struct nbl_lane *lanes, uint32_t n_lanes, uint32_t now
 	struct viewer v;
 	struct walk w = { .v = &v, .visit = add_row, .arg = ret };
 
-	begin(&v, lanes, n_lanes, now_ms);
+	viewer_begin(&v, lanes, n_lanes, now_ms);
 	memset(ret, 0, NBL_VIEW_HOLDERS * sizeof(*ret));
 	walk_all(&w);
 	for (uint16_t id = 0; id < NBL_VIEW_HOLDERS; id++) {

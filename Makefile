@@ -117,6 +117,8 @@ $(BUILD)/tests/%: tests/bpf/%.c $(PORT) $(CORE) | $(BPF)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Wno-unused-parameter -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) \
 		-lcheck -lsubunit -lm -lrt -lxdp -lbpf -lmnl -lpthread
 
+$(BUILD)/tests/test_xsk: $(ADOPT)
+
 $(BUILD)/tests/nbl-gen: tests/bench/gen.c $(BUILD)/tests/bpf/gen.skel.h
 $(BUILD)/tests/nbl-sink: tests/bench/sink.c $(BUILD)/tests/bpf/sink.skel.h
 $(BUILD)/tests/nbl-bare: tests/bench/bare_loop.c $(BUILD)/tests/bpf/bare.skel.h

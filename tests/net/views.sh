@@ -227,6 +227,22 @@ views_work_after_the_death_of_a_worker()
 	HP_05_pendingnbls_lists_every_held_packet_with_its_holder
 }
 
+# A worker that does not answer is not harmed by the question, nor a later question by its late answer.
+a_question_given_up_harms_nobody()
+{
+	local pid
+
+	empty_stack
+	pid=$(worker_of v1)
+	kill -STOP "$pid"
+	expect_refusal 8 "does not answer" ctl pendingnbls v1
+	kill -CONT "$pid"
+	expect_equal "rows" 0 "$(figure .total pendingnbls v1)"
+	expect_equal "pools" 1 "$(figure '.pools | length' nblpool v1)"
+	expect_equal "mismatches" 0 "$(figure .mismatches audit v1)"
+	expect_equal "the worker" "$pid" "$(worker_of v1)"
+}
+
 every_frame_and_packet_is_accounted_for()
 {
 	empty_stack
@@ -254,5 +270,6 @@ claim HP_05_nbllog_is_off_until_it_is_switched_on
 claim views_cost_no_packet
 claim module_set_changes_options_at_the_same_place
 claim a_module_that_refuses_new_options_keeps_the_old_ones
+claim a_question_given_up_harms_nobody
 claim views_work_after_the_death_of_a_worker
 claim every_frame_and_packet_is_accounted_for

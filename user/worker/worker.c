@@ -354,7 +354,9 @@ void worker_serve(struct worker *w, const struct worker_request *request, int fd
 		unpark_all(w);
 		break;
 	default:
+		park_all(w);
 		reply.result = worker_view(w, request, &reply);
+		unpark_all(w);
 	}
 	worker_name_modules(w, &reply);
 	*ret = reply;

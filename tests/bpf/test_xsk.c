@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_xsk.c - sockets on a real kernel: packets of one entry and of several, and their completions.
+ */
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "netns_fixture.h"
+#include "port/xsk.h"
+
+#define FRAME 2048u
+#define LENGTH 40u		/* of each entry */
+#define TYPE 0x88b5		/* for experiments */
+
+static struct nbl_memory memory;
+static struct nbl_queue queue;
+static struct nbl_xsk *xsk;
+static int peer;
+
+static const struct nbl_ring_sizes sizes = { 64, 64, 64, 64 };
+
+static void start(void)
+{
+	const struct nbl_memory_shape shape = {
+		.frame_size = FRAME, .n_queues = 1, .frames_per_queue = 64, .n_pool_frames = 7,
+		.n_lanes = 1, .lane_block_size = NBL_CACHE_LINE,
+	};
+	const struct nbl_xsk_params params = {
+		.ifname = "nic", .memory = &memory, .sizes = sizes, .zerocopy = NBL_ZEROCOPY_OFF };
+	const struct sockaddr_ll address = {
+		.sll_family = AF_PACKET, .sll_protocol = htons(TYPE), .sll_ifindex = (int)wire };
+	char why[256] = "";
+
+	ck_assert_int_eq(nbl_memory_create(&shape, &memory), 0);
+	ck_assert_msg(nbl_xsk_open(&params, &xsk, why, sizeof(why)) == 0, "%s", why);
+	ck_assert_int_eq(nbl_xsk_adopt(dup(nbl_xsk_fd(xsk)), &sizes, &queue), 0);
+	peer = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(TYPE));
+	ck_assert_int_eq(bind(peer, (const struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static void finish(void)
+{
+	close(peer);
+	queue.ops->close(&queue);
+	nbl_xsk_close(xsk);
+	nbl_memory_close(&memory);
+}
+
+static uint8_t *frame_bytes(uint32_t frame)
+{
+	return memory.frames + (size_t)frame * FRAME;
+}
+
+/* Puts one packet of 'n' entries on the ring, from the last frames downward: those of the pool first. */
+static void put(uint32_t n)
+{
+	static const uint8_t head[ETH_HLEN] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5 };
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t frame = memory.ledger.n_frames - 1 - i;
+
+		memset(frame_bytes(frame), (int)(i + 1), LENGTH);
+		if (!i)
+			memcpy(frame_bytes(frame), head, sizeof(head));
+		*nbl_queue_tx(&queue, queue.tx.next++) = (struct xdp_desc){
+			.addr = (uint64_t)frame * FRAME, .len = LENGTH, .options = i + 1 < n };
+	}
+	nbl_producer_publish(&queue.tx);
+	ck_assert_int_eq(queue.ops->kick(&queue), 0);
+}
+
+static void expect_packet(uint32_t n)
+{
+	struct pollfd pfd = { .fd = peer, .events = POLLIN };
+	uint8_t bytes[32 * LENGTH];
+
+	ck_assert_int_eq(poll(&pfd, 1, 1000), 1);
+	ck_assert_int_eq(recv(peer, bytes, sizeof(bytes), 0), n * LENGTH);
+	for (uint32_t i = ETH_HLEN; i < n * LENGTH; i++)
+		ck_assert_uint_eq(bytes[i], i / LENGTH + 1);
+}
+
+/* One completion for each entry, in their order. */
+static void expect_completions(uint32_t n)
+{
+	uint32_t done = 0;
+
+	for (int tries = 0; done < n && tries < 1000; tries++) {
+		uint32_t come = nbl_consumer_available(&queue.completion, n - done);
+
+		for (uint32_t i = 0; i < come; i++, done++)
+			ck_assert_uint_eq(nbl_consumer_address(&queue.completion,
+							       queue.completion.next++) / FRAME,
+					  memory.ledger.n_frames - 1 - done);
+		nbl_consumer_release(&queue.completion);
+		usleep(1000);
+	}
+	ck_assert_uint_eq(done, n);
+}
+
+START_TEST(a_packet_leaves_from_frames_of_the_pool)
+{
+	start();
+	put(1);
+	expect_packet(1);
+	expect_completions(1);
+	finish();
+}
+END_TEST
+
+START_TEST(AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_completion)
+{
+	struct xdp_statistics s;
+	uint32_t most;
+
+	start();
+	most = nbl_xsk_max_segments(xsk);
+	ck_assert_uint_ge(most, 1);
+	for (uint32_t n = 1; n <= most; n++) {
+		put(n);
+		expect_packet(n);
+		expect_completions(n);
+	}
+	ck_assert_int_eq(nbl_xsk_statistics(xsk, &s), 0);
+	ck_assert_uint_eq(s.tx_invalid_descs, 0);
+	finish();
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = tcase_create("xsk");
+
+	tcase_add_test(tests, a_packet_leaves_from_frames_of_the_pool);
+	tcase_add_test(tests,
+		       AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_completion);
+	return run_suite("xsk", tests);
+}

@@ -268,6 +268,33 @@ START_TEST(module_add_refuses_what_it_cannot_read)
 }
 END_TEST
 
+START_TEST(module_set_takes_options_only_and_at_least_one)
+{
+	static const struct { const char *line, *says; } wrong[] = {
+		{ "eth0 m", "needs KEY=VALUE" },
+		{ "eth0 m before x a=1", "a module keeps its place" },
+		{ "eth0 m after x", "needs KEY=VALUE" },
+		{ "eth0 m a", "\"a\" is neither KEY=VALUE nor before or after a module" },
+	};
+	const char *words[MAX_WORDS];
+	struct module_words m = { .adapter = NULL };
+	size_t n = split("eth0 delay ms=5 limit=7", words);
+
+	ck_assert_int_eq(module_set_words_parse(words, n, &m, error, sizeof(error)), 0);
+	ck_assert_str_eq(m.conf.name, "delay");
+	ck_assert_uint_eq(m.conf.n_options, 2);
+	ck_assert_str_eq(m.conf.options[1].value, "7");
+	for (size_t i = 0; i < N_ELEMENTS(wrong); i++) {
+		struct module_words none = { .adapter = NULL };
+
+		n = split(wrong[i].line, words);
+		ck_assert_int_eq(module_set_words_parse(words, n, &none, error, sizeof(error)), -EINVAL);
+		ck_assert_str_eq(error, wrong[i].says);
+		ck_assert_ptr_null(none.adapter);
+	}
+}
+END_TEST
+
 static const struct verb *find(const char *line, size_t *used)
 {
 	const char *words[MAX_WORDS];
@@ -284,6 +311,9 @@ START_TEST(commands_are_found_by_any_beginning_that_is_unique)
 		{ "at eth0 host", VERB_ATTACH, 1 }, { "au", VERB_AUDIT, 1 },
 		{ "m l eth0", VERB_MODULE_LIST, 2 }, { "module rem eth0 tap", VERB_MODULE_REMOVE, 2 },
 		{ "mod add eth0 tap before x a=b", VERB_MODULE_ADD, 2 }, { "help mod add", VERB_HELP, 1 },
+		{ "nbl f1", VERB_NBL, 1 }, { "nbll eth0 on", VERB_NBLLOG, 1 },
+		{ "nblp", VERB_NBLPOOL, 1 }, { "p eth0", VERB_PENDINGNBLS, 1 },
+		{ "module set eth0 delay ms=1", VERB_MODULE_SET, 2 },
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -304,7 +334,7 @@ START_TEST(commands_that_are_unclear_unknown_or_incomplete_say_what_is_possible)
 		{ "shw", "unknown command \"shw\" (did you mean \"show\"?). Try: nblctl help" },
 		{ "_", "unknown command \"\". Try: nblctl help" },
 		{ "capture", "unknown command \"capture\". Try: nblctl help" },
-		{ "module", "module needs one of: list, add, remove" },
+		{ "module", "module needs one of: list, add, set, remove" },
 		{ "module x", "unknown command \"x\". Try: nblctl help" },
 		{ "module lst eth0", "unknown command \"lst\" (did you mean \"list\"?). Try: nblctl help" },
 		{ "detach", "too few words. Usage: nblctl detach NAME" },
@@ -365,6 +395,7 @@ int main(void)
 	tcase_add_test(tests, configurations_that_differ_in_one_setting_or_module_are_not_equal);
 	tcase_add_test(tests, module_add_takes_a_place_and_options_in_any_order);
 	tcase_add_test(tests, module_add_refuses_what_it_cannot_read);
+	tcase_add_test(tests, module_set_takes_options_only_and_at_least_one);
 	tcase_add_test(tests, commands_are_found_by_any_beginning_that_is_unique);
 	tcase_add_test(tests, commands_that_are_unclear_unknown_or_incomplete_say_what_is_possible);
 	tcase_add_test(tests, text_for_terminals_has_no_control_bytes_and_no_broken_utf8);

@@ -150,7 +150,10 @@ json_t *view_pending(struct adapter *a, struct refusal *refusal)
 			break;
 		request.view.cursor = reply.pending.cursor;
 	} while (json_array_size(nbls) < VIEW_MOST_NBLS);
-	more = total > json_array_size(nbls) ? total - json_array_size(nbls) : 0;
+	/* some may have come while we read */
+	if (total < json_array_size(nbls))
+		total = json_array_size(nbls);
+	more = total - json_array_size(nbls);
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", control_text(a->conf.name),
 			 "total", view_number(total), "more", view_number(more),
 			 "holders", groups, "nbls", nbls);

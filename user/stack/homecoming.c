@@ -29,9 +29,9 @@ void nbl_lane_finish(struct nbl_lane *lane, struct nbl *n)
 
 	/* Whoever comes with a reference or a return from now on is refused and counted. */
 	atomic_store_explicit(&n->claims, 0, memory_order_relaxed);
-	if (NBL_UNLIKELY(n->source_handle != nbl_handle_of_queue(lq->q.number))) {
+	if (NBL_UNLIKELY(n->source_handle != lq->handle)) {
 		lane->figures.violations++;	/* SH-03 */
-		n->source_handle = nbl_handle_of_queue(lq->q.number);
+		n->source_handle = lq->handle;
 	}
 	lane->figures.outcomes[outcome]++;
 	if (NBL_UNLIKELY(nbl_outcome_is_drop(outcome))) {

@@ -65,6 +65,7 @@ static int init_queue(struct nbl_lane *lane, uint32_t i)
 	lq->figures = &lane->figures.queues[i];
 	lq->n_frames = m->shape.frames_per_queue;
 	lq->first_frame = q->number * lq->n_frames;
+	lq->handle = nbl_handle_of_queue(q->number);
 	lq->free = calloc(lq->n_frames, sizeof(*lq->free));
 	lq->contexts = calloc(lq->n_frames, CONTEXT_SIZE);
 	if (!lq->free || !lq->contexts)
@@ -74,7 +75,7 @@ static int init_queue(struct nbl_lane *lane, uint32_t i)
 
 		nbl_init_receive(n, &lq->home, m->frames + ((size_t)f << lane->frame_shift),
 				 m->shape.frame_size, f);
-		n->source_handle = nbl_handle_of_queue(q->number);
+		n->source_handle = lq->handle;
 		nbl_bind_context(n, lq->contexts + (size_t)(f - lq->first_frame) * CONTEXT_SIZE,
 				 CONTEXT_SIZE);
 	}

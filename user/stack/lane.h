@@ -44,6 +44,7 @@ struct nbl_lane_queue {
 	uint32_t n_free;
 	uint32_t n_posted;		/* of its frames, out for receive */
 	uint32_t first_frame, n_frames;
+	uint32_t handle;		/* SourceHandle of what it receives */
 	struct nbl_chain waiting;	/* for room in its TX ring, in order (originated.c) */
 	bool short_of_frames;		/* nbl_lane_is_short() said so last */
 	bool drained;			/* nothing was with the kernel once since adoption (adopt.c) */

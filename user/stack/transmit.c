@@ -67,60 +67,90 @@ bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	return nbl_producer_room(&lq->q.tx, 1) > 0;
 }
 
-/*
- * Where 'n' leaves by if it is one received frame of this lane, by itself, that goes across: its
- * NBL is found by its frame again. Else NULL.
- */
-static struct nbl_lane_queue *plain_queue(const struct nbl_lane *lane, const struct nbl *n,
-					  enum nbl_side side)
+/* True if 'n' is one received frame by itself: its NBL is found by its frame again. */
+static inline bool is_plain(const struct nbl *n)
 {
 	const struct nbl_nb *nb = &n->nb;
-	struct nbl_lane_queue *lq;
 
-	if (NBL_UNLIKELY(n->kind != NBL_KIND_RECEIVE || n->first_nb != nb || nb->next ||
-			 nb->current_segment != &n->segment ||
-			 nb->data_length > nbl_nb_segment_room(nb) ||
-			 nbl_lane_is_flagged(n, NBL_FLAG_LENT)))
-		return NULL;
-	lq = nbl_lane_home_queue(n)->across;
-	return NBL_LIKELY(lq->lane == lane && nbl_lane_queue_side(lq) == side && !lq->waiting.head) ?
-	       lq : NULL;
+	return n->kind == NBL_KIND_RECEIVE && n->first_nb == nb && !nb->next &&
+	       nb->current_segment == &n->segment &&
+	       nb->data_length <= nbl_nb_segment_room(nb) &&
+	       !nbl_lane_is_flagged(n, NBL_FLAG_LENT);
 }
 
-/* What is wrong with its length, or NBL_OUTCOME_RETURNED for nothing. Rule: TX-12. */
-static enum nbl_outcome check_length(const struct nbl *n, const struct nbl_lane_queue *lq)
+/* A chain on its way into TX rings: nearly all of it leaves by one queue, which is looked up once. */
+struct sending {
+	struct nbl_lane *lane;
+	struct nbl_ledger *ledger;
+	enum nbl_side side;
+	const struct nbl_home *home;	/* of the packets that leave by 'lq'; NULL: not looked up */
+	struct nbl_lane_queue *lq;	/* NULL: those take more than a ring entry */
+	uint32_t most_beyond;		/* longest packet it sends, less the shortest */
+	uint32_t n_put;			/* frames moved to TX, not yet counted as such */
+};
+
+static void look_up(struct sending *s, const struct nbl *n)
 {
-	if (n->nb.data_length < SHORTEST_PACKET || n->nb.data_length > lq->q.max_length)
-		return NBL_OUTCOME_TX_INVALID;
-	return NBL_OUTCOME_RETURNED;
+	struct nbl_lane_queue *lq = nbl_lane_home_queue(n)->across;
+
+	s->home = n->home;
+	/* those of other lanes, back where they came from, or behind others that wait: no */
+	s->lq = lq->lane == s->lane && nbl_lane_queue_side(lq) == s->side && !lq->waiting.head ?
+		lq : NULL;
+	s->most_beyond = lq->q.max_length < SHORTEST_PACKET ? 0 : lq->q.max_length - SHORTEST_PACKET;
 }
 
-static enum nbl_outcome put(struct nbl_lane *lane, struct nbl *n, enum nbl_side side)
+static enum nbl_outcome put_other(struct sending *s, struct nbl *n)
 {
-	struct nbl_lane_queue *lq = plain_queue(lane, n, side);
+	s->home = NULL;		/* it may have to wait: then the rest does, too */
+	return nbl_lane_send_originated(s->lane, n, s->side);
+}
+
+/* Moves 'frame' to TX for one that was not just received. False, counted, if it may not be sent. */
+static bool move_other(struct sending *s, uint32_t frame, struct nbl_ledger_entry to)
+{
+	return nbl_lane_move_to(s->lane, frame, NBL_FROM(NBL_FRAME_HELD), to);
+}
+
+static inline void write_entry(const struct sending *s, struct nbl *n, struct nbl_lane_queue *lq,
+			       uint32_t slot)
+{
+	struct xdp_desc *desc = nbl_queue_tx(&lq->q, slot);
+
+	desc->addr = ((uint64_t)n->segment.frame << s->lane->frame_shift) + n->nb.current_offset;
+	desc->len = n->nb.data_length;
+	desc->options = 0;
+	lq->q.tx.next = slot + 1;
+	n->outcome = NBL_OUTCOME_RETURNED;	/* whatever was decided before, it is being sent */
+}
+
+static inline enum nbl_outcome put(struct sending *s, struct nbl *n)
+{
 	struct nbl_ledger_entry to = { .state = NBL_FRAME_TX };
 	uint32_t frame = n->segment.frame;
-	enum nbl_outcome wrong;
-	struct xdp_desc *desc;
+	struct nbl_lane_queue *lq;
 
+	if (NBL_UNLIKELY(!is_plain(n)))
+		return put_other(s, n);
+	if (NBL_UNLIKELY(n->home != s->home))
+		look_up(s, n);
+	lq = s->lq;
 	if (NBL_UNLIKELY(!lq))
-		return nbl_lane_send_originated(lane, n, side);
-	wrong = check_length(n, lq);
-	if (NBL_UNLIKELY(wrong != NBL_OUTCOME_RETURNED))
-		return wrong;
-	if (!nbl_producer_room(&lq->q.tx, 1) && !nbl_lane_make_room(lane, lq))
+		return put_other(s, n);
+	/* too short, or too long (TX-12) */
+	if (NBL_UNLIKELY(n->nb.data_length - SHORTEST_PACKET > s->most_beyond))
+		return NBL_OUTCOME_TX_INVALID;
+	if (!nbl_producer_room(&lq->q.tx, 1) && !nbl_lane_make_room(s->lane, lq))
 		return NBL_OUTCOME_TX_RING_FULL;
 	to.holder = lq->q.number;
 	to.slot = lq->q.tx.next;
-	if (!nbl_lane_move_to(lane, frame, NBL_IN_HANDS, to))
+	if (NBL_LIKELY(nbl_ledger_get(s->ledger, frame).state == NBL_FRAME_HAND)) {
+		nbl_ledger_set(s->ledger, frame, to);
+		s->n_put++;
+	} else if (!move_other(s, frame, to)) {
 		return NBL_OUTCOME_RETURNED;	/* counted; the frame stays in quarantine */
-	desc = nbl_queue_tx(&lq->q, to.slot);
-	desc->addr = (uint64_t)frame << lane->frame_shift |
-		     (uint64_t)(nbl_nb_data(&n->nb) - n->segment.base);
-	desc->len = n->nb.data_length;
-	desc->options = 0;
-	lq->q.tx.next = to.slot + 1;
-	n->outcome = NBL_OUTCOME_RETURNED;	/* whatever was decided before, it is being sent */
+	}
+	write_entry(s, n, lq, to.slot);
 	return NBL_OUTCOME_RETURNED;
 }
 
@@ -141,8 +171,21 @@ void nbl_lane_refuse(struct nbl *n, enum nbl_outcome why, enum nbl_side side)
 	n->holder = side == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
 }
 
+/* 'n' is not sent. It goes into 'refused', unless borrowed: then it stays where it is in its chain (RX-05). */
+static void refuse(struct nbl_lane *lane, struct nbl *n, enum nbl_outcome why, enum nbl_side side,
+		   struct nbl_chain *refused)
+{
+	nbl_lane_refuse(n, why, side);
+	nbl_cancel_clear(n);
+	if (n->kind != NBL_KIND_RECEIVE)
+		lane->figures.originated.failed++;
+	if (!nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
+		nbl_chain_append(refused, n);
+}
+
 void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_side side)
 {
+	struct sending s = { .lane = lane, .ledger = &lane->memory->ledger, .side = side };
 	struct nbl_chain refused = NBL_CHAIN_EMPTY;
 	struct nbl *next;
 
@@ -150,22 +193,16 @@ void nbl_lane_transmit(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_s
 		enum nbl_outcome wrong;
 
 		next = n->next;
-		wrong = put(lane, n, side);
-		if (NBL_LIKELY(wrong == NBL_OUTCOME_RETURNED))
-			continue;
-		nbl_lane_refuse(n, wrong, side);
-		if (n->kind != NBL_KIND_RECEIVE)
-			lane->figures.originated.failed++;
-		nbl_cancel_clear(n);
-		/* borrowed ones stay where they are in their chain (RX-05) */
-		if (!nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
-			nbl_chain_append(&refused, n);
+		wrong = put(&s, n);
+		if (NBL_UNLIKELY(wrong != NBL_OUTCOME_RETURNED))
+			refuse(lane, n, wrong, side, &refused);
 	}
+	nbl_lane_count(lane, NBL_FRAME_HAND, NBL_FRAME_TX, s.n_put);
 	hand_back(lane, refused, side);
 }
 
 /* The kernel has sent 'n': what became of it. */
-static void note_sent(struct nbl *n, struct nbl_lane_queue *lq)
+static void note_sent(struct nbl *n, const struct nbl_lane_queue *lq)
 {
 	if (NBL_LIKELY(n->outcome == NBL_OUTCOME_RETURNED)) {
 		n->outcome = lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE;
@@ -174,8 +211,12 @@ static void note_sent(struct nbl *n, struct nbl_lane_queue *lq)
 		n->status = NBL_STATUS_FAILURE;
 		n->holder = nbl_lane_queue_side(lq) == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
 	}
-	lq->figures->tx_packets++;
-	lq->figures->tx_bytes += n->nb.data_length;
+}
+
+static void count_sent(struct nbl_lane_queue *lq, uint64_t n_packets, uint64_t n_bytes)
+{
+	lq->figures->tx_packets += n_packets;
+	lq->figures->tx_bytes += n_bytes;
 }
 
 /* The NBL of a received frame the kernel was given on 'lq', or NULL. */
@@ -224,8 +265,10 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
 		return;
 	}
 	/* by a dead worker: it has left, and may yet again */
-	if (now != NBL_FRAME_TX || n->outcome == NBL_OUTCOME_RETURNED)
+	if (now != NBL_FRAME_TX || n->outcome == NBL_OUTCOME_RETURNED) {
 		note_sent(n, lq);
+		count_sent(lq, 1, n->nb.data_length);
+	}
 	if (now == NBL_FRAME_TX)
 		return;
 	nbl_lane_count(lane, NBL_FRAME_TX, (enum nbl_frame_state)now, 1);
@@ -278,6 +321,7 @@ uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 							   : lane->completes_unseen;
 	uint32_t n = nbl_consumer_available(&lq->q.completion, UINT32_MAX), n_finished = 0;
 	uint32_t first = lq->q.completion.next;
+	uint64_t n_bytes = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 		nbl_lane_prefetch(lane, nbl_consumer_address(&lq->q.completion, first + i));
@@ -295,9 +339,11 @@ uint32_t nbl_lane_reap(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 				    NBL_FRAME_FREE, 0))
 			continue;
 		note_sent(nbl, lq);
+		n_bytes += nbl->nb.data_length;
 		nbl_lane_finish(lane, nbl);
 		n_finished++;
 	}
+	count_sent(lq, n_finished, n_bytes);
 	nbl_lane_count(lane, NBL_FRAME_TX, NBL_FRAME_FREE, n_finished);
 	lq->q.completion.next = first + n;
 	if (n)

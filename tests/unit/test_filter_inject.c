@@ -221,15 +221,18 @@ static void start_with_clones(uint32_t n)
 
 START_TEST(IN_06_a_chain_of_ten_is_completed_in_any_portions_until_ten_are_back)
 {
-	random_state += (uint64_t)_i;
+	bool inbound = _i & 1;
+
 	start_with_clones(10);
 	random_state += (uint64_t)_i * 104729;
-	ck_assert_int_eq(inject(clones, true), 0);
+	ck_assert_int_eq(inject(clones, inbound), 0);
 	settle();
 	ck_assert_uint_eq(done.n_nbls, 10);
 	ck_assert_uint_ge(done.n_calls, 1);
 	ck_assert_int_eq(done.status, 0);
 	ck_assert_uint_eq(sent.n, 10);
+	for (int i = 0; i < 10; i++)
+		ck_assert_uint_eq(sent.packets[i].queue, inbound ? UPPER : LOWER);
 	finish_handle();
 }
 END_TEST

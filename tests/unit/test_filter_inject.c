@@ -464,7 +464,7 @@ START_TEST(CL_14_a_million_injections_from_inside_classify_do_not_grow_the_stack
 	start("inbound-mac callout:probe", inject_here);
 	lowest = highest = 0;
 	cook(&o, &r);
-	while (n_in < 1000000) {
+	while (counts().injected < 1000000) {
 		for (int i = 0; i < 64; i++)
 			n_in += nbl_mem_port_deliver(rig.ports[LOWER], o.b, o.n);
 		turn();
@@ -472,7 +472,6 @@ START_TEST(CL_14_a_million_injections_from_inside_classify_do_not_grow_the_stack
 	}
 	settle();
 	ck_assert_uint_eq(sent.n_all, n_in);
-	ck_assert_uint_ge(counts().injected, 1000000);
 	/* the same depth every time, but for where the chain came from */
 	ck_assert_uint_lt(highest - lowest, 65536);
 	finish_handle();

@@ -71,7 +71,7 @@ enum nbl_flags {
 	NBL_FLAG_LOOPBACK	= 1u << 4,
 	NBL_FLAG_SEND_READ_ONLY	= 1u << 5,	/* its originator forbids writes on the way down */
 	NBL_FLAG_RECEIVE_READ_ONLY = 1u << 6,	/* whoever indicated it forbids writes on the way up */
-	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,	/* its sender wants to see it; off once somebody showed it (TX-14, TX-17) */
+	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,	/* its sender wants to see it; off once shown (TX-14) */
 	NBL_FLAG_WILL_MODIFY	= 1u << 24,	/* engine: a holder announced writes (RF-06) */
 	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; any use is a violation */
 	NBL_FLAG_HAS_INFO	= 1u << 26,	/* engine: information or scratch was set */

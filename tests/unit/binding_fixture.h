@@ -122,7 +122,8 @@ RIG_UNUSED static struct receiver *open_receiver(int i, uint32_t flags, const ui
 	return &receivers[i];
 }
 
-#define TYPES(...) (const uint16_t []){ __VA_ARGS__ }, N_ELEMENTS(((const uint16_t []){ __VA_ARGS__ }))
+#define TYPES(...) \
+	(const uint16_t []){ __VA_ARGS__ }, N_ELEMENTS(((const uint16_t []){ __VA_ARGS__ }))
 
 RIG_UNUSED static void begin_bindings(const struct nbl_module *const *modules)
 {
@@ -224,7 +225,8 @@ RIG_UNUSED static void saw(const struct receiver *r, uint16_t type, const uint32
 	}
 }
 
-#define NUMBERS(...) (const uint32_t []){ __VA_ARGS__ }, N_ELEMENTS(((const uint32_t []){ __VA_ARGS__ }))
+#define NUMBERS(...) \
+	(const uint32_t []){ __VA_ARGS__ }, N_ELEMENTS(((const uint32_t []){ __VA_ARGS__ }))
 
 /* All received packets are home, nothing is out. */
 RIG_UNUSED static void check_home(void)

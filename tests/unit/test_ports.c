@@ -21,7 +21,8 @@ static void end(void)
 	nbl_ports_done(&ports);
 }
 
-#define LIST(...) (const uint32_t []){ __VA_ARGS__ }, N_ELEMENTS(((const uint32_t []){ __VA_ARGS__ }))
+#define LIST(...) \
+	(const uint32_t []){ __VA_ARGS__ }, N_ELEMENTS(((const uint32_t []){ __VA_ARGS__ }))
 
 START_TEST(PT_01_the_default_port_is_usable_with_no_port_allocated)
 {

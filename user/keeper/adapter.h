@@ -77,6 +77,8 @@ struct module_snapshot {
 	uint64_t held_pool;		/* the pool's frames */
 	uint32_t oldest_ms;		/* of all these */
 	uint64_t faults;
+	bool is_tap;
+	uint64_t missed;		/* of a tap: packets its device did not take */
 };
 
 /* One row of `drops`: packets dropped for a reason at a place. */

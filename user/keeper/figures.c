@@ -29,6 +29,7 @@ static void add_lane(struct nbl_lane_figures *sum, const struct nbl_lane_figures
 	add_originated(&sum->originated, &lane->originated);
 	sum->received += lane->received;
 	sum->violations += lane->violations;
+	sum->originated.untapped += lane->originated.untapped;
 	for (int i = 0; i < NBL_N_OUTCOMES; i++)
 		sum->outcomes[i] += lane->outcomes[i];
 	for (int i = 0; i < NBL_N_FRAME_STATES; i++)
@@ -262,6 +263,9 @@ static void fill_modules(const struct adapter *a, const struct nbl_lane_figures 
 			m->packets = sum->modules[m->id].packets;
 			m->faults = sum->modules[m->id].faults;
 		}
+		m->is_tap = tap_conf_is_tap(&a->conf.modules[i]);
+		if (m->is_tap)
+			m->missed = sum->originated.untapped;
 	}
 	fill_holds(a, ret);
 }

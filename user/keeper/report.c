@@ -101,13 +101,17 @@ static json_t *report_originated(const struct nbl_originated_figures *f)
 
 static json_t *report_module(const struct module_snapshot *m)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}",
-			 "name", control_text(m->name),
-			 "state", m->state,
-			 "packets", number(m->packets),
-			 "held", number(m->held),
-			 "oldest_ms", number(m->oldest_ms),
-			 "faults", number(m->faults));
+	json_t *o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}",
+			      "name", control_text(m->name),
+			      "state", m->state,
+			      "packets", number(m->packets),
+			      "held", number(m->held),
+			      "oldest_ms", number(m->oldest_ms),
+			      "faults", number(m->faults));
+
+	if (m->is_tap)
+		json_object_set_new(o, "missed", number(m->missed));
+	return o;
 }
 
 json_t *report_modules(const struct adapter_snapshot *s)

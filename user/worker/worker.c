@@ -263,8 +263,10 @@ static int open_tap(struct worker *w, const struct tap_conf *conf, int fd)
 		return -EINVAL;
 	}
 	r = tap_open(w->bindings, w->pool, conf, fd, &w->tap);
-	for (uint32_t l = 0; l < w->n_lanes && !r; l++)
+	for (uint32_t l = 0; l < w->n_lanes && !r; l++) {
 		w->lanes[l].figures.modules[0] = (struct nbl_module_figures){ 0 };
+		w->lanes[l].figures.originated.untapped = 0;
+	}
 	return r;
 }
 

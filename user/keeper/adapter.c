@@ -302,9 +302,9 @@ bool adapter_attach(struct keeper *keeper, const struct adapter_conf *conf,
 	adapter_set_bypass(a, NULL);
 	follow_links(a);
 	bypass_watch(keeper);
-	log_info("%s: attached, %s and %s, %u lane%s, worker %d", a->conf.name,
+	log_info("%s: attached, %s and %s, %u lane%s, %zu MiB, worker %d", a->conf.name,
 		 a->ports[NBL_LOWER].dev.name, a->ports[NBL_UPPER].dev.name, a->n_lanes,
-		 a->n_lanes == 1 ? "" : "s", a->worker.pid);
+		 a->n_lanes == 1 ? "" : "s", a->memory.size >> 20, a->worker.pid);
 	*ret_adapter = a;
 	return true;
 }

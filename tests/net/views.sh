@@ -116,6 +116,25 @@ HP_05_holds_says_how_many_by_what_and_how_old()
 	expect_equal "held, oldest after" "0 0" "$(told after "$delay \"\\(.held) \\(.oldest_ms)\"")"
 }
 
+is_warned()
+{
+	[ "$(figure "$delay .health" holds v1)" = warned ]
+}
+
+HP_01_holds_shows_limits_and_that_a_module_was_warned()
+{
+	empty_stack
+	ctl module add v1 delay ms=1000 soft-age=200 max-share=7
+	take before holds v1
+	flow_start src s0 dst d0 --rate 20000 --count "$known" --size 64
+	wait_until "it is warned" 2 is_warned
+	ctl holds v1 >"$work/text"
+	expect_equal "health at first" ok "$(told before "$delay .health")"
+	expect_equal "limits" "7 200" "$(told before "$delay .limits | \"\(.share_percent) \(.soft_age_ms)\"")"
+	expect_match "as text" "delay is warned; at most 7% of the frames; warned after 200 ms; 1 warnings" "$(cat "$work/text")"
+	end_known
+}
+
 HP_05_ages_grow_while_packets_are_held()
 {
 	local ages='[.nbls[].age_ms] | min'
@@ -275,6 +294,7 @@ ctl attach v1 pair v2 >/dev/null
 
 claim HP_05_pendingnbls_lists_every_held_packet_with_its_holder
 claim HP_05_holds_says_how_many_by_what_and_how_old
+claim HP_01_holds_shows_limits_and_that_a_module_was_warned
 claim HP_05_ages_grow_while_packets_are_held
 claim HP_05_nbl_tells_everything_of_one
 claim HP_05_nblpool_shows_quota_and_what_is_free

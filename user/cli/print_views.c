@@ -45,6 +45,30 @@ static const char *or_none(const char *text)
 
 /* ---- holds ---- */
 
+/* "ok", and in other words what limits it. */
+static void limits_print(const json_t *m)
+{
+	const json_t *limits = json_object_get(m, "limits");
+	static const struct { const char *key, *what, *unit; } all[] = {
+		{ "held", "holds at most", " packets" }, { "share_percent", "at most", "% of the frames" },
+		{ "soft_age_ms", "warned after", " ms" }, { "hard_age_ms", "unhealthy after", " ms" },
+	};
+
+	if (!limits)
+		return;
+	printf("  %s is %s", get_text(m, "name"), get_text(m, "health"));
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (get_number(limits, all[i].key))
+			printf("; %s %" PRIu64 "%s", all[i].what, get_number(limits, all[i].key),
+			       all[i].unit);
+	if (get_number(m, "warnings"))
+		printf("; %" PRIu64 " warnings", get_number(m, "warnings"));
+	if (get_number(m, "lent") || get_number(m, "skipped"))
+		printf("; %" PRIu64 " packets only lent to it, %" PRIu64 " past it",
+		       get_number(m, "lent"), get_number(m, "skipped"));
+	printf("\n");
+}
+
 static void hold_cells(struct table *t, const json_t *m)
 {
 	char share[16];
@@ -73,6 +97,8 @@ void holds_print(const json_t *adapter)
 	json_array_foreach(modules, i, m)
 		hold_cells(t, m);
 	table_print(t, "  ");
+	json_array_foreach(modules, i, m)
+		limits_print(m);
 	if (!json_is_true(json_object_get(adapter, "worker_answered")))
 		printf("  note: no worker answers; this is what the ledger tells\n");
 }

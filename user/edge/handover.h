@@ -14,6 +14,7 @@
 #include "edge/tap_conf.h"
 #include "port/queue.h"
 #include "stack/history.h"
+#include "stack/limits.h"
 
 #define HANDOVER_FD		3
 #define HANDOVER_VERSION	2u
@@ -94,7 +95,10 @@ struct worker_reply {
 		struct nbl_view_pools pools;
 		struct nbl_view_page pending;
 		struct nbl_view_nbl nbl;
-		struct nbl_view_hold holds[NBL_VIEW_HOLDERS];
+		struct {
+			struct nbl_view_hold holds[NBL_VIEW_HOLDERS];
+			struct nbl_module_report reports[ADAPTER_MAX_MODULES];	/* n_modules */
+		};
 		struct nbl_history_page history;
 		struct nbl_audit audit;
 	};

@@ -190,6 +190,22 @@ static void add_account(json_t *module, const struct nbl_view_hold *h, uint32_t 
 	json_object_set_new(module, "over_limit", view_number(h->over_limit));
 }
 
+/* How much it may hold and how long, and what came of it. Rules: HP-01, HP-04. */
+static void add_limits(json_t *module, const struct nbl_module_report *r)
+{
+	const struct nbl_module_limits *l = &r->settings.limits;
+	const char *health = r->health < NBL_N_HEALTHS ? nbl_health_name(r->health) : "?";
+
+	json_object_set_new(module, "health", json_string(health));
+	json_object_set_new(module, "limits", json_pack("{s:o, s:o, s:o, s:o}",
+		"held", view_number(l->max_held), "share_percent", view_number(l->max_share),
+		"soft_age_ms", view_number(l->soft_age_ms),
+		"hard_age_ms", view_number(l->hard_age_ms)));
+	json_object_set_new(module, "warnings", view_number(r->warning.number));
+	json_object_set_new(module, "lent", view_number(r->lent));
+	json_object_set_new(module, "skipped", view_number(r->skipped));
+}
+
 json_t *view_holds(struct adapter *a)
 {
 	static struct adapter_snapshot s;	/* large; the keeper has one thread */
@@ -207,6 +223,8 @@ json_t *view_holds(struct adapter *a)
 
 		if (told && m->id < NBL_VIEW_HOLDERS)
 			add_account(module, &reply.holds[m->id], m->oldest_ms);
+		if (told && i < reply.n_modules && i < ADAPTER_MAX_MODULES)
+			add_limits(module, &reply.reports[i]);
 		json_array_append_new(modules, module);
 	}
 	return json_pack("{s:o, s:b, s:o}", "name", control_text(s.name), "worker_answered", told,

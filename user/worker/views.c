@@ -23,6 +23,15 @@ static int view_nbl(const struct worker *w, struct nbl_view_id id, struct worker
 	return r;
 }
 
+static int report_modules(struct worker *w, struct worker_reply *ret)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < w->stack.n_modules && i < ADAPTER_MAX_MODULES && !r; i++)
+		r = nbl_stack_report(&w->stack, i, &ret->reports[i]);
+	return r;
+}
+
 static int switch_history(struct worker *w, bool on)
 {
 	int r = 0;
@@ -49,7 +58,7 @@ int worker_view(struct worker *w, const struct worker_request *request, struct w
 		return view_nbl(w, request->view.id, ret);
 	case WORKER_VIEW_HOLDS:
 		nbl_view_holds(w->lanes, w->n_lanes, now_ms(), ret->holds);
-		return 0;
+		return report_modules(w, ret);
 	case WORKER_VIEW_POOLS:
 		nbl_view_pools(&ret->pools);
 		return 0;

@@ -6,6 +6,7 @@
 const struct nbl_module *const nbl_modules[] = {
 	&nbl_module_count,
 	&nbl_module_delay,
+	&nbl_module_reasm,
 	&nbl_module_reflect,
 	NULL,
 };

@@ -9,6 +9,7 @@
 
 extern const struct nbl_module nbl_module_count;
 extern const struct nbl_module nbl_module_delay;
+extern const struct nbl_module nbl_module_reasm;
 extern const struct nbl_module nbl_module_reflect;
 
 /* All of them, ended by NULL. */

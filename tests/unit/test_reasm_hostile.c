@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* test_reasm_hostile.c - the module reasm against fragments that overlap, lie, flood or never end. */
+#include "reasm_fixture.h"
+
+#define PART 400u
+
+/* Bytes of a fragment before its payload. */
+static uint32_t header_of(const struct fix_datagram *g)
+{
+	uint8_t scrap[256];
+
+	return fix_mac(g, scrap) + (g->version == 6 ? 48 : 20) + g->n_options;
+}
+
+/* Changes 'n', a fragment of 'g', by 'change', and makes its IPv4 checksum right again. */
+static struct nbl *fixed(const struct fix_datagram *g, struct nbl *n)
+{
+	uint8_t scrap[256], *ip = nbl_nb_data(&n->nb) + fix_mac(g, scrap);
+
+	if (g->version != 6) {
+		reasm_put16(ip + 10, 0);
+		reasm_put16(ip + 10, reasm_header_sum(ip, 20));
+	}
+	return n;
+}
+
+static uint64_t dropped(enum reasm_reason reason)
+{
+	return fix_figures()->dropped[reason];
+}
+
+/* ---- overlaps ---- */
+
+/* What came second to what came first, by their ends. */
+static enum reasm_reason relation(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+	if (a == c && b == d)
+		return REASM_DUPLICATE;
+	return a < d && c < b ? REASM_OVERLAP : REASM_FINE;
+}
+
+static void try_overlap(const struct fix_datagram *g, const uint32_t e[4])
+{
+	enum reasm_reason reason = relation(e[0], e[1], e[2], e[3]);
+	uint32_t before = fix.n_back[REASM_UP];
+	uint64_t counted = dropped(reason), late = dropped(REASM_LATE);
+
+	fix_give_part(g, 8 * e[0], 8 * (e[1] - e[0]));
+	ck_assert_uint_eq(fix.n_back[REASM_UP] - before, 0);
+	fix_give_part(g, 8 * e[2], 8 * (e[3] - e[2]));
+	ck_assert_uint_eq(fix.n_back[REASM_UP] - before, reason == REASM_OVERLAP ? 2 :
+							 reason == REASM_DUPLICATE);
+	ck_assert_uint_eq(dropped(reason) - counted, reason == REASM_OVERLAP ? 2 :
+						     reason == REASM_DUPLICATE);
+	if (reason != REASM_OVERLAP)
+		return;
+	/* and nothing that comes later brings it back */
+	for (uint32_t i = 0; i < 6; i++)
+		fix_give_part(g, 8 * i, 8);
+	ck_assert_uint_eq(dropped(REASM_LATE) - late, 6);
+	ck_assert_uint_eq(fix.went[REASM_UP].n, 0);
+}
+
+START_TEST(RFC_5722_two_fragments_that_overlap_in_any_way_drop_the_datagram)
+{
+	struct fix_datagram g = { .version = _i ? 6 : 4, .length = 6 * 8, .protocol = 200 };
+	uint32_t e[4], n = 0;
+
+	fix_open("max-datagrams=1024");
+	for (e[0] = 0; e[0] < 5; e[0]++)
+		for (e[1] = e[0] + 1; e[1] < 6; e[1]++)
+			for (e[2] = 0; e[2] < 5; e[2]++)
+				for (e[3] = e[2] + 1; e[3] < 6; e[3]++, g.id++, n++)
+					try_overlap(&g, e);
+	ck_assert_uint_eq(n, 225);
+	fix_close();
+}
+END_TEST
+
+/* The last fragment of 'g' begins at e[2], and there are two before: an overlap anywhere is found. */
+START_TEST(an_overlap_is_found_wherever_in_the_datagram_it_is)
+{
+	static const uint32_t overlaps[][2] = {
+		{ 0, 16 }, { 8, 16 }, { 8, 24 }, { 16, 32 }, { 24, 40 }, { 8, 48 }, { 32, 48 }, { 40, 48 },
+	};
+	struct fix_datagram g = { .version = 4, .length = 48, .protocol = 200, .id = 1 };
+
+	fix_open("");
+	fix_give_part(&g, 32, 16);
+	fix_give_part(&g, 0, 16);
+	fix_give_part(&g, 24, 8);	/* all but 16 .. 24 */
+	fix_give_part(&g, overlaps[_i][0], overlaps[_i][1] - overlaps[_i][0]);
+	if (_i == 0 || _i == 6)		/* the very same */
+		ck_assert_uint_eq(dropped(REASM_DUPLICATE), 1);
+	else
+		ck_assert_uint_eq(dropped(REASM_OVERLAP), 4);
+	fix_give_part(&g, 16, 8);
+	ck_assert_uint_eq(fix.went[REASM_UP].n, _i == 0 || _i == 6);
+	fix_close();
+}
+END_TEST
+
+START_TEST(the_same_fragment_again_is_dropped_alone)
+{
+	struct fix_datagram g = { .version = _i ? 6 : 4, .length = 3 * PART, .id = 1 };
+
+	fix_open("");
+	for (uint32_t i = 0; i < 3; i++)
+		for (int times = 0; times < (i < 2 ? 3 : 1); times++)
+			fix_give_part(&g, i * PART, PART);
+	fix_check_datagram(&g, fix_only_one(REASM_UP), PART + (_i ? 48 : 20));
+	ck_assert_uint_eq(dropped(REASM_DUPLICATE), 4);
+	ck_assert_uint_eq(fix.n_back[REASM_UP], 4);
+	fix_close();
+}
+END_TEST
+
+START_TEST(the_same_place_with_other_bytes_is_an_overlap)
+{
+	struct fix_datagram g = { .version = 4, .length = 3 * PART, .id = 1 };
+	struct nbl *n = fix_fragment(&g, PART, PART, true);
+
+	fix_open("");
+	fix_give_part(&g, PART, PART);
+	if (_i)
+		nbl_nb_data(&n->nb)[34 + PART - 1] ^= 1;
+	else	/* the same bytes, but said to be the last */
+		nbl_nb_data(&n->nb)[20] &= 0x1f;
+	fix_give(REASM_UP, fixed(&g, n));
+	ck_assert_uint_eq(dropped(REASM_OVERLAP), 2);
+	fix_give_part(&g, 0, PART);
+	fix_give_part(&g, 2 * PART, PART);
+	ck_assert_uint_eq(fix.went[REASM_UP].n, 0);
+	fix_close();
+}
+END_TEST
+
+START_TEST(teardrop_and_its_kin_drop_the_datagram)
+{
+	/* offset and length of two; the second lies inside the first, or before its end */
+	static const uint32_t pairs[][4] = {
+		{ 0, 40, 24, 4 }, { 0, 1024, 1016, 8 }, { 0, 64, 8, 8 }, { 0, 1400, 1392, 100 },
+	};
+	struct fix_datagram g = { .version = 4, .length = pairs[_i][2] + pairs[_i][3], .id = 1 };
+
+	fix_open("");
+	fix_give(REASM_UP, fix_fragment(&g, pairs[_i][0], pairs[_i][1], true));
+	fix_give(REASM_UP, fix_fragment(&g, pairs[_i][2], pairs[_i][3], false));
+	ck_assert_uint_eq(dropped(REASM_OVERLAP), 2);
+	ck_assert_uint_eq(fix.n_back[REASM_UP], 2);
+	ck_assert_uint_eq(fix_figures()->n_held, 0);
+	fix_close();
+}
+END_TEST
+
+/* ---- lies ---- */
+
+static const struct lie {
+	uint32_t offset, length, more;
+	uint8_t protocol;
+	int32_t cut;			/* bytes less than the IP header says */
+	enum reasm_reason reason;
+} lies[] = {
+	{ 0, 401, 1, 0, 0, REASM_LENGTH }, { 800, 7, 1, 0, 0, REASM_LENGTH },
+	{ 0, 400, 1, 0, 1, REASM_LENGTH }, { 800, 400, 0, 0, 399, REASM_LENGTH },
+	{ 0, 0, 1, 0, 0, REASM_EMPTY }, { 800, 0, 0, 0, 0, REASM_EMPTY },
+	{ 65528, 8, 0, 0, 0, REASM_TOO_LONG }, { 65528, 1400, 1, 0, 0, REASM_TOO_LONG },
+	{ 65000, 1000, 0, 0, 0, REASM_TOO_LONG },
+	{ 0, 8, 1, IPPROTO_TCP, 0, REASM_TINY }, { 0, 16, 1, IPPROTO_TCP, 0, REASM_TINY },
+	{ 0, 8, 1, IPPROTO_UDP, 0, REASM_FINE }, { 0, 24, 1, IPPROTO_TCP, 0, REASM_FINE },
+	{ 65528, 7, 0, 0, 0, REASM_FINE },
+};
+
+START_TEST(a_fragment_that_cannot_be_drops_the_datagram_and_says_why)
+{
+	const struct lie *lie = &lies[_i / 2];
+	struct fix_datagram g = { .version = _i % 2 ? 6 : 4, .id = 1, .length = 1200,
+				  .protocol = lie->protocol };
+	bool fine = lie->reason == REASM_FINE;
+	struct nbl *n;
+
+	fix_open("");
+	fix_give(REASM_UP, fix_fragment(&g, 400, 8, true));
+	g.salt = 0;
+	n = fix_fragment(&g, lie->offset, lie->length, lie->more);
+	n->nb.data_length -= (uint32_t)lie->cut;
+	if (lie->protocol == IPPROTO_TCP)
+		nbl_nb_data(&n->nb)[header_of(&g) + (lie->length > 12 ? 12 : 0)] = 0x50;
+	fix_give(REASM_UP, n);
+	ck_assert_uint_eq(fix_figures()->n_held, fine ? 2 : 0);
+	ck_assert_uint_eq(dropped(lie->reason), fine ? 0 : 2);
+	ck_assert_uint_eq(fix.n_back[REASM_UP], fine ? 0 : 2);
+	if (!fine) {
+		fix_give(REASM_UP, fix_fragment(&g, 408, 8, true));
+		ck_assert_uint_eq(dropped(REASM_LATE), 1);
+	}
+	fix_close();
+}
+END_TEST
+
+START_TEST(a_tcp_header_with_options_must_be_in_the_first_fragment_unless_tiny_ones_may_pass)
+{
+	struct fix_datagram g = { .version = _i % 2 ? 6 : 4, .id = 1, .length = 400,
+				  .protocol = IPPROTO_TCP };
+	struct nbl *n = fix_fragment(&g, 0, 32, true);
+
+	nbl_nb_data(&n->nb)[header_of(&g) + 12] = 0x90;	/* 36 bytes */
+	fix_open(_i / 2 ? "tiny=pass" : "tiny=drop");
+	fix_give(REASM_UP, n);
+	ck_assert_uint_eq(dropped(REASM_TINY), _i / 2 ? 0 : 1);
+	fix_close();
+}
+END_TEST
+
+START_TEST(RFC_7112_ipv6_extension_headers_must_end_in_the_first_fragment)
+{
+	struct fix_datagram g = { .version = 6, .id = 1, .length = 400, .protocol = IPPROTO_DSTOPTS };
+	struct nbl *n = fix_fragment(&g, 0, 24, true);
+	uint8_t *options = nbl_nb_data(&n->nb) + header_of(&g);
+
+	options[0] = IPPROTO_UDP;
+	options[1] = (uint8_t)_i;	/* 8, 16 bytes: UDP follows; 24: it does not; more: cut short */
+	fix_open("");
+	fix_give(REASM_UP, n);
+	ck_assert_uint_eq(dropped(REASM_TINY), _i < 2 ? 0 : 1);
+	fix_close();
+}
+END_TEST
+
+START_TEST(fragments_must_agree_on_the_end)
+{
+	struct fix_datagram g = { .version = 4, .id = 1, .length = 9999 };
+
+	fix_open("");
+	switch (_i) {
+	case 0:		/* two ends */
+		fix_give(REASM_UP, fix_fragment(&g, 800, 100, false));
+		fix_give(REASM_UP, fix_fragment(&g, 400, 100, false));
+		break;
+	case 1:		/* something behind the end, that came before it */
+		fix_give(REASM_UP, fix_fragment(&g, 800, 96, true));
+		fix_give(REASM_UP, fix_fragment(&g, 400, 100, false));
+		break;
+	case 2:		/* and after it */
+		fix_give(REASM_UP, fix_fragment(&g, 400, 100, false));
+		fix_give(REASM_UP, fix_fragment(&g, 800, 96, true));
+		break;
+	}
+	ck_assert_uint_eq(dropped(REASM_LENGTH), 2);
+	ck_assert_uint_eq(fix.n_back[REASM_UP], 2);
+	fix_close();
+}
+END_TEST
+
+START_TEST(a_whole_that_only_its_headers_make_too_long_is_dropped)
+{
+	struct fix_datagram g = { .version = _i ? 6 : 4, .id = 1, .n_options = 16, .length = 65535 - 16 };
+	uint32_t size = 1400, n = 0;
+
+	fix_open("");
+	for (uint32_t at = 0; at < g.length; at += size, n++)
+		fix_give_part(&g, at, g.length - at < size ? g.length - at : size);
+	/* IPv4 has 20 bytes more; IPv6 counts the extension header alone */
+	ck_assert_uint_eq(fix.went[REASM_UP].n, _i ? 1 : 0);
+	ck_assert_uint_eq(dropped(REASM_TOO_LONG), _i ? 0 : n);
+	fix_close();
+}
+END_TEST
+
+START_TEST(a_fragment_whose_header_lies_is_dropped_alone)
+{
+	struct fix_datagram g = { .version = _i < 3 ? 4 : 6, .id = 1, .length = 2 * PART };
+	struct nbl *n = fix_fragment(&g, PART, PART, false);
+	uint8_t *ip = nbl_nb_data(&n->nb) + 14;
+
+	fix_open("");
+	fix_give_part(&g, 0, PART);
+	switch (_i) {
+	case 0: ip[10] ^= 1; break;			/* checksum */
+	case 1: ip[0] = 0x44; break;			/* header of 16 bytes */
+	case 2: reasm_put16(ip + 2, 19); break;		/* less than a header in all */
+	case 3: reasm_put16(ip + 4, 7); break;		/* no room for the fragment header */
+	case 4: n->nb.data_length = 14 + 40 + 6; break;	/* cut short in it */
+	}
+	fix_give(REASM_UP, _i && _i < 3 ? fixed(&g, n) : n);
+	ck_assert_uint_eq(dropped(_i ? REASM_HEADER : REASM_CHECKSUM), 1);
+	ck_assert_uint_eq(fix_figures()->n_held, 1);
+	fix_give_part(&g, PART, PART);
+	fix_check_datagram(&g, fix_only_one(REASM_UP), PART + (_i < 3 ? 20 : 48));
+	fix_close();
+}
+END_TEST
+
+START_TEST(more_than_64_fragments_drop_the_datagram)
+{
+	struct fix_datagram g = { .version = 4, .id = 1, .length = 8 * (REASM_MAX_PIECES + (uint32_t)_i) };
+
+	fix_open("");
+	for (uint32_t i = 0; i < REASM_MAX_PIECES + (uint32_t)_i; i++)
+		fix_give_part(&g, 8 * i, 8);
+	if (_i)
+		ck_assert_uint_eq(dropped(REASM_TOO_MANY), REASM_MAX_PIECES + 1);
+	else
+		ck_assert_uint_eq(fix_check_datagram(&g, fix_only_one(REASM_UP), 28), REASM_MAX_PIECES);
+	fix_close();
+}
+END_TEST
+
+/* ---- time and bounds ---- */
+
+START_TEST(HP_01_what_never_completes_is_dropped_after_its_time)
+{
+	struct fix_datagram g = { .version = 4, .id = 1, .length = 3 * PART };
+
+	fix_open("timeout=50");
+	fix_give_part(&g, 0, PART);
+	ck_assert_uint_eq(fix.f.wake_ns, fix.f.now_ns + 50 * MS);
+	fix_wait(30);
+	fix_give_part(&g, PART, PART);	/* that does not make it younger */
+	fix_wait(19);
+	ck_assert_uint_eq(fix_figures()->n_held, 2);
+	fix_wait(1);
+	ck_assert_uint_eq(fix_figures()->n_held, 0);
+	ck_assert_uint_eq(dropped(REASM_TIMEOUT), 2);
+	ck_assert_uint_eq(fix_figures()->n_timeouts, 1);
+	ck_assert_uint_eq(fix.f.wake_ns, 0);
+	/* its last fragment is the first of another now */
+	fix_give_part(&g, 2 * PART, PART);
+	ck_assert_uint_eq(fix_figures()->n_held, 1);
+	ck_assert_uint_ne(fix.f.wake_ns, 0);
+	fix_close();
+}
+END_TEST
+
+START_TEST(a_dropped_datagram_is_remembered_for_its_time_and_then_forgotten)
+{
+	struct fix_datagram g = { .version = 4, .id = 1, .length = 2 * PART };
+
+	fix_open("timeout=50");
+	fix_give_part(&g, 0, PART);
+	fix_wait(20);
+	fix_give_part(&g, 8, PART);
+	ck_assert_uint_eq(dropped(REASM_OVERLAP), 2);
+	fix_wait(49);
+	fix_give_part(&g, 0, PART);
+	ck_assert_uint_eq(dropped(REASM_LATE), 1);
+	fix_wait(1);
+	fix_give_part(&g, 0, PART);
+	fix_give_part(&g, PART, PART);
+	fix_check_datagram(&g, fix_only_one(REASM_UP), PART + 20);
+	fix_close();
+}
+END_TEST
+
+START_TEST(HP_04_at_the_bound_the_oldest_goes_first)
+{
+	struct fix_datagram g = { .version = 4, .length = 3 * PART };
+
+	fix_open(_i ? "max-datagrams=10" : "max-frames=10");
+	for (g.id = 0; g.id < 10; g.id++)
+		fix_give_part(&g, 0, PART);
+	ck_assert_uint_eq(fix_figures()->n_evicted, 0);
+	g.id = 10;
+	fix_give_part(&g, 0, PART);
+	ck_assert_uint_eq(fix_figures()->n_evicted, 1);
+	ck_assert_uint_eq(fix.outcomes[NBL_OUTCOME_MODULE_LIMIT], 1);
+	ck_assert_uint_eq(fix_figures()->n_held, 10);
+	ck_assert_uint_eq(fix_figures()->frames_most, 10);
+	/* number 0 went: its rest makes nothing, that of number 9 does */
+	for (g.id = 9; g.id; g.id = 0) {
+		fix_give_part(&g, PART, PART);
+		fix_give_part(&g, 2 * PART, PART);
+		ck_assert_uint_eq(fix.went[REASM_UP].n, 1);
+	}
+	fix_give_part(&g, PART, PART);
+	fix_give_part(&g, 2 * PART, PART);
+	ck_assert_uint_eq(fix.went[REASM_UP].n, 1);
+	fix_close();
+}
+END_TEST
+
+START_TEST(what_is_on_its_way_counts_and_is_not_dropped)
+{
+	struct fix_datagram g = { .version = 4, .length = 5 * 8, .protocol = 200 };
+
+	fix_open("max-frames=10");
+	for (g.id = 0; g.id < 2; g.id++)
+		for (uint32_t i = 0; i < 5; i++)
+			fix_give_part(&g, 8 * i, 8);
+	ck_assert_uint_eq(fix.went[REASM_UP].n, 2);
+	fix_give_part(&g, 0, 8);
+	ck_assert_uint_eq(dropped(REASM_LIMIT), 1);
+	fix_end_all();
+	fix_give_part(&g, 0, 8);
+	ck_assert_uint_eq(fix_figures()->n_held, 1);
+	/* one that needs more than all */
+	g.length = 12 * 8;
+	for (uint32_t i = 1; i < 12; i++)
+		fix_give_part(&g, 8 * i, 8);
+	ck_assert_uint_eq(fix.went[REASM_UP].n, 0);
+	ck_assert_uint_le(fix_figures()->frames_most, 10);
+	fix_close();
+}
+END_TEST
+
+static double seconds_of_processor(void)
+{
+	return (double)clock() / CLOCKS_PER_SEC;
+}
+
+START_TEST(D5_ten_million_fragments_that_never_complete_stay_within_the_bound)
+{
+	struct fix_datagram g = { .version = 4, .length = 2 * PART }, whole = { .version = 4, .length = 2 * 8,
+									.protocol = 200, .salt = 5 };
+	const uint32_t n_flood = 10000000;
+	double began = seconds_of_processor();
+	uint32_t passed = 0, complete = 0;
+
+	fix_open("max-frames=512 max-datagrams=256");
+	for (uint32_t i = 0; i < n_flood; i++) {
+		g.id = i;
+		g.salt = i >> 16;
+		fix_give(REASM_UP, fix_fragment(&g, 0, 8, true));
+		if (i % 1000)
+			continue;
+		fix_wait(1);
+		fix_give(REASM_UP, fix_plain(i));
+		passed++;
+		whole.id = i;
+		fix_give_part(&whole, 0, 8);
+		fix_give_part(&whole, 8, 8);
+		complete++;
+		FIX_MUST(fix.went[REASM_UP].n == 2);
+		FIX_MUST(FIX_N_FRAMES - fix.n_free <= 512 + 3);
+		fix_end_all();
+	}
+	ck_assert_uint_le(fix_figures()->frames_most, 512);
+	ck_assert_uint_eq(fix_figures()->n_cut, complete);
+	ck_assert_uint_eq(passed, n_flood / 1000);
+	ck_assert_uint_gt(fix_figures()->n_evicted, n_flood - 1000);
+	printf("%.1f s, %.0f ns a fragment\n", seconds_of_processor() - began,
+	       (seconds_of_processor() - began) * 1e9 / n_flood);
+	fix_close();
+}
+END_TEST
+
+/* ---- the table ---- */
+
+START_TEST(keys_that_meet_in_one_bucket_stay_few_and_the_oldest_goes)
+{
+	const struct reasm *c;
+	struct fix_datagram g = { .version = 4, .length = 2 * PART };
+	struct reasm_fragment fragment;
+	uint32_t met = 0, first = UINT32_MAX;
+
+	fix_open("max-datagrams=1024");
+	c = fix.f.context;
+	for (g.id = 0, g.salt = 0; met < 3 * REASM_MAX_CHAIN; g.id = (g.id + 1) & 0xffff, g.salt += !g.id) {
+		struct nbl *n = fix_fragment(&g, 0, 8, true);
+		uint32_t bucket;
+
+		FIX_MUST(reasm_parse(n, true, &fragment));
+		bucket = (uint32_t)(reasm_hash(&fragment.key, c->seed) % REASM_N_BUCKETS);
+		if (first == UINT32_MAX)
+			first = bucket;
+		if (bucket != first) {
+			nbl_release(n);
+			continue;
+		}
+		fix_give(REASM_UP, n);
+		met++;
+	}
+	ck_assert_uint_eq(fix_figures()->n_held, REASM_MAX_CHAIN);
+	ck_assert_uint_eq(fix_figures()->n_evicted, 2 * REASM_MAX_CHAIN);
+	fix_close();
+}
+END_TEST
+
+START_TEST(two_attachments_hash_differently_and_each_evenly)
+{
+	uint32_t n[REASM_N_BUCKETS] = { 0 }, most = 0;
+	struct reasm_key key = { .version = 4 };
+	const struct reasm *c;
+	uint64_t seed;
+
+	fix_open("");
+	c = fix.f.context;
+	seed = c->seed[0];
+	ck_assert_uint_ne(c->seed[0], c->seed[1]);
+	for (uint32_t i = 0; i < 16 * REASM_N_BUCKETS; i++) {
+		memcpy(key.id, &i, sizeof(key.id));
+		n[reasm_hash(&key, c->seed) % REASM_N_BUCKETS]++;
+	}
+	for (int i = 0; i < REASM_N_BUCKETS; i++)
+		most = n[i] > most ? n[i] : most;
+	ck_assert_uint_lt(most, 50);	/* 16 on average */
+	fix_close();
+	fix_open("");
+	c = fix.f.context;
+	ck_assert_uint_ne(c->seed[0], seed);
+	fix_close();
+}
+END_TEST
+
+/* ---- random ---- */
+
+/* A fragment of one of a few datagrams, often the right one, often with bytes changed or cut off. */
+static struct nbl *random_fragment(struct fix_datagram *gs, uint32_t n_gs)
+{
+	struct fix_datagram *g = &gs[(uint32_t)rand() % n_gs];
+	uint32_t units = g->length / 8, at = (uint32_t)rand() % units, n = 1 + (uint32_t)rand() % 4;
+	struct nbl *r;
+
+	n = at + n > units ? units - at : n;
+	if (rand() % 20)
+		at = at / 4 * 4, n = units - at < 4 ? units - at : 4;	/* without overlaps */
+	r = fix_fragment(g, 8 * at, 8 * n, at + n != units);
+	for (int changes = rand() % 6 ? 0 : 1 + rand() % 4; changes; changes--)
+		nbl_nb_data(&r->nb)[(uint32_t)rand() % r->nb.data_length] = (uint8_t)rand();
+	if (rand() % 2)
+		fixed(g, r);
+	if (!(rand() % 30))
+		r->nb.data_length = (uint32_t)rand() % (r->nb.data_length + 1);
+	if (!(rand() % 100))
+		*g = (struct fix_datagram){ .version = rand() % 2 ? 6 : 4, .n_tags = (uint8_t)(rand() % 3),
+					    .id = (uint32_t)rand() & 0xffff, .salt = (uint32_t)rand() % 4,
+					    .protocol = 200, .length = 8 * (2 + (uint32_t)rand() % 100) };
+	return r;
+}
+
+START_TEST(INV_1_random_and_mutated_fragments_never_lose_or_double_a_packet)
+{
+	struct fix_datagram gs[12];
+	const char *seed = getenv("UNIT_SEED");
+
+	srand(seed ? (unsigned int)atoi(seed) : 1);
+	for (uint32_t i = 0; i < N_ELEMENTS(gs); i++)
+		gs[i] = (struct fix_datagram){ .version = i % 2 ? 6 : 4, .id = i, .length = 64 + 8 * i,
+					       .protocol = 200 };
+	fix_open(_i ? "out=whole max-frames=40 max-datagrams=9 timeout=20" : "max-frames=100 timeout=5");
+	for (uint32_t i = 0; i < 200000; i++) {
+		fix.ends_at_once = rand() % 2;
+		fix_give(rand() % 2 ? REASM_UP : REASM_DOWN, random_fragment(gs, N_ELEMENTS(gs)));
+		if (!(rand() % 50))
+			fix_wait(1);
+		if (!(rand() % 200))
+			fix_end_all();
+		if (!(rand() % 2000)) {
+			nbl_module_reasm.pause(&fix.f);
+			fix_end_all();
+			fix_assert_figures();
+		}
+		fix.originate_result = rand() % 100 ? 0 : -ESHUTDOWN;
+	}
+	printf("%llu cut, %llu whole, %llu evicted, %llu in time out\n",
+	       (unsigned long long)fix_figures()->n_cut, (unsigned long long)fix_figures()->n_whole,
+	       (unsigned long long)fix_figures()->n_evicted,
+	       (unsigned long long)fix_figures()->n_timeouts);
+	ck_assert_uint_gt(fix_figures()->n_cut + fix_figures()->n_whole, 300);
+	fix_close();
+}
+END_TEST
+
+/* ---- options ---- */
+
+static const struct {
+	const char *key, *value, *error;
+} options[] = {
+	{ "max-frames", "1", NULL }, { "max-frames", "4096", NULL }, { "max-datagrams", "1024", NULL },
+	{ "timeout", "60000", NULL }, { "out", "whole", NULL }, { "out", "fragments", NULL },
+	{ "tiny", "pass", NULL }, { "tiny", "drop", NULL },
+	{ "max-frames", "4097", "reasm: max-frames must be a number from 1 to 4096, not '4097'" },
+	{ "max-frames", "0", "reasm: max-frames must be a number from 1 to 4096, not '0'" },
+	{ "max-datagrams", "1025", "reasm: max-datagrams must be a number from 1 to 1024, not '1025'" },
+	{ "timeout", "1s", "reasm: timeout must be a number from 1 to 60000, not '1s'" },
+	{ "timeout", "", "reasm: timeout must be a number from 1 to 60000, not ''" },
+	{ "out", "both", "reasm: out must be whole or fragments, not 'both'" },
+	{ "tiny", "", "reasm: tiny must be drop or pass, not ''" },
+	{ "ms", "1", "reasm: no option 'ms'. Try: max-frames=N max-datagrams=N timeout=MS out=whole tiny=pass" },
+};
+
+START_TEST(reasm_takes_or_refuses_an_option_with_one_sentence)
+{
+	const struct nbl_option o = { options[_i].key, options[_i].value };
+	char error[128] = "";
+	void *context = NULL;
+
+	ck_assert_int_eq(nbl_module_reasm.attach(&o, 1, &context, error, sizeof(error)),
+			 options[_i].error ? -EINVAL : 0);
+	ck_assert_str_eq(error, options[_i].error ? options[_i].error : "");
+	ck_assert(!context == !!options[_i].error);
+	nbl_module_reasm.detach(context);
+}
+END_TEST
+
+START_TEST(every_reason_has_a_name_of_its_own)
+{
+	for (int i = 0; i < REASM_N_REASONS; i++)
+		for (int j = 0; j < i; j++)
+			ck_assert_str_ne(reasm_reason_name((enum reasm_reason)i),
+					 reasm_reason_name((enum reasm_reason)j));
+	ck_assert_str_eq(reasm_reason_name(REASM_N_REASONS), "?");
+}
+END_TEST
+
+int main(void)
+{
+	const struct fix_test tests[] = {
+		{ RFC_5722_two_fragments_that_overlap_in_any_way_drop_the_datagram, 2 },
+		{ an_overlap_is_found_wherever_in_the_datagram_it_is, 8 },
+		{ the_same_fragment_again_is_dropped_alone, 2 },
+		{ the_same_place_with_other_bytes_is_an_overlap, 2 },
+		{ teardrop_and_its_kin_drop_the_datagram, 4 },
+		{ a_fragment_that_cannot_be_drops_the_datagram_and_says_why, 2 * (int)N_ELEMENTS(lies) },
+		{ a_tcp_header_with_options_must_be_in_the_first_fragment_unless_tiny_ones_may_pass, 4 },
+		{ RFC_7112_ipv6_extension_headers_must_end_in_the_first_fragment, 5 },
+		{ fragments_must_agree_on_the_end, 3 },
+		{ a_whole_that_only_its_headers_make_too_long_is_dropped, 2 },
+		{ a_fragment_whose_header_lies_is_dropped_alone, 5 },
+		{ more_than_64_fragments_drop_the_datagram, 2 },
+		{ HP_01_what_never_completes_is_dropped_after_its_time, 1 },
+		{ a_dropped_datagram_is_remembered_for_its_time_and_then_forgotten, 1 },
+		{ HP_04_at_the_bound_the_oldest_goes_first, 2 },
+		{ what_is_on_its_way_counts_and_is_not_dropped, 1 },
+		{ D5_ten_million_fragments_that_never_complete_stay_within_the_bound, 1 },
+		{ keys_that_meet_in_one_bucket_stay_few_and_the_oldest_goes, 1 },
+		{ two_attachments_hash_differently_and_each_evenly, 1 },
+		{ INV_1_random_and_mutated_fragments_never_lose_or_double_a_packet, 2 },
+		{ reasm_takes_or_refuses_an_option_with_one_sentence, (int)N_ELEMENTS(options) },
+		{ every_reason_has_a_name_of_its_own, 1 },
+	};
+
+	return fix_run("reasm against liars", tests, N_ELEMENTS(tests));
+}

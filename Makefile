@@ -42,7 +42,7 @@ BPF     := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(wildcard bpf/*.bpf.c))
 PROGRAMS := $(BUILD)/nbld $(BUILD)/nbld-worker $(BUILD)/nblctl
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 BPFTEST := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
-BENCH   := $(addprefix $(BUILD)/tests/,nbl-gen nbl-sink nbl-bare nfq-accept)
+BENCH   := $(addprefix $(BUILD)/tests/,nbl-gen nbl-sink nbl-bare nfq-accept nbl-frags)
 
 KEEPER_LIBS := -lxdp -lbpf -lconfuse -ljansson -lsystemd -lcap-ng -lmnl
 WORKER_LIBS := -lseccomp -lpthread
@@ -123,6 +123,7 @@ $(BUILD)/tests/nbl-gen: tests/bench/gen.c $(BUILD)/tests/bpf/gen.skel.h
 $(BUILD)/tests/nbl-sink: tests/bench/sink.c $(BUILD)/tests/bpf/sink.skel.h
 $(BUILD)/tests/nbl-bare: tests/bench/bare_loop.c $(BUILD)/tests/bpf/bare.skel.h
 $(BUILD)/tests/nfq-accept: tests/bench/nfq_accept.c
+$(BUILD)/tests/nbl-frags: tests/bench/frags.c
 $(BENCH):
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -isystem $(BUILD)/tests/bpf -Itests/bench -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $(filter %.c,$^) \

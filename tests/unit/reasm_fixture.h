@@ -483,6 +483,7 @@ static uint32_t fix_check_packet(const struct fix_datagram *g, const struct nbl_
 
 	header += g->version == 6 ? 48u + g->n_options : 20u + g->n_options;
 	header -= whole && g->version == 6 ? 8 : 0;
+	ck_assert_uint_eq(from % 8, 0);
 	ck_assert_uint_gt(nb->data_length, header);
 	length = nb->data_length - header;
 	ck_assert_uint_ge(nbl_nb_segment_room(nb), header);

@@ -159,13 +159,13 @@ END_TEST
 START_TEST(DV_08_what_goes_on_is_no_longer_than_the_longest_fragment_that_came)
 {
 	static const uint32_t cuts[][4] = {
-		{ 8, 808, 816, 1000 }, { 800, 808, 816, 1000 }, { 8, 16, 24, 1000 }, { 504, 1000 },
+		{ 8, 808, 816, 1003 }, { 800, 808, 816, 1003 }, { 8, 16, 24, 1003 }, { 504, 1003 },
 	};
-	const struct fix_datagram g = { .version = _i % 2 ? 6 : 4, .id = 3, .length = 1000 };
+	const struct fix_datagram g = { .version = _i % 2 ? 6 : 4, .id = 3, .length = 1003 };
 	uint32_t at = 0, most = 0;
 
 	fix_open("");
-	for (int i = 0; at < 1000; i++) {
+	for (int i = 0; at < 1003; i++) {
 		uint32_t length = cuts[_i / 2][i] - at;
 
 		fix_give_part(&g, at, length);
@@ -173,7 +173,7 @@ START_TEST(DV_08_what_goes_on_is_no_longer_than_the_longest_fragment_that_came)
 		at = cuts[_i / 2][i];
 	}
 	ck_assert_uint_eq(fix_check_datagram(&g, fix_only_one(REASM_UP), most + (_i % 2 ? 48 : 20)),
-			  (1000 + most / 8 * 8 - 1) / (most / 8 * 8));
+			  (1003 + most / 8 * 8 - 1) / (most / 8 * 8));
 	fix_close();
 }
 END_TEST
@@ -613,6 +613,7 @@ START_TEST(CN_02_a_datagram_that_lost_fragments_to_cancelling_takes_them_again)
 	send_with_id(&g, 0, 0x0100000000000001);
 	nbl_module_reasm.cancel_send(&fix.f, 0x0100000000000001);
 	ck_assert_uint_eq(fix_figures()->n_held, 1);
+	g.length -= 8;		/* and may end elsewhere now */
 	for (uint32_t i = 4; i--;)
 		if (i != 1)
 			send_with_id(&g, i, 0x0100000000000003);

@@ -35,6 +35,7 @@
 #define FIX_HANDLE 77u
 #define FIX_MAX_WENT 8192
 #define MS 1000000ull
+#define PART 400u		/* bytes of a usual fragment's payload */
 
 /* Asserts of Check are system calls: too slow where millions of packets come by. */
 #define FIX_MUST(condition) do { \
@@ -251,6 +252,11 @@ FIX_UNUSED static const struct reasm_figures *fix_figures(void)
 	return reasm_figures_of(&fix.f);
 }
 
+FIX_UNUSED static uint64_t dropped(enum reasm_reason reason)
+{
+	return fix_figures()->dropped[reason];
+}
+
 static uint64_t fix_dropped(void)
 {
 	uint64_t sum = 0;
@@ -429,6 +435,25 @@ FIX_UNUSED static struct nbl *fix_plain(uint32_t tag)
 	struct fix_datagram g = { .salt = tag };
 
 	return fix_fragment(&g, 0, 40, false);
+}
+
+/* Number i of the parts of usual size. */
+static uint32_t part_length(const struct fix_datagram *g, uint32_t i)
+{
+	return g->length - i * PART < PART ? g->length - i * PART : PART;
+}
+
+FIX_UNUSED static struct nbl *part(const struct fix_datagram *g, uint32_t i)
+{
+	uint32_t length = part_length(g, i);
+
+	return fix_fragment(g, i * PART, length, i * PART + length != g->length);
+}
+
+/* IP length of the longest of these. */
+FIX_UNUSED static uint32_t longest(const struct fix_datagram *g)
+{
+	return PART + (g->version == 6 ? 48u : 20u) + g->n_options;
 }
 
 /* ---- giving ---- */

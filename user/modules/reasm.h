@@ -259,6 +259,7 @@ struct nbl_chain reasm_take_pieces(struct reasm_lane *l, struct reasm_datagram *
 
 /* ---- reasm_place.c ---- */
 
+/* What 'n' (borrows), which waits, has in its scratch. */
 struct reasm_place reasm_place_of(const struct nbl *n);
 
 /*

@@ -442,6 +442,31 @@ START_TEST(SH_05_what_comes_back_before_originating_returned_is_ended_there)
 }
 END_TEST
 
+START_TEST(its_own_are_found_among_others_that_come_back_with_them)
+{
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+
+	fix_open("");
+	for (uint32_t i = 0; i < 4; i++) {
+		fix_give(_i % 2 ? REASM_DOWN : REASM_UP, fix_plain(i));
+		fix_give(_i % 2 ? REASM_DOWN : REASM_UP, part(&shapes[0], i));
+	}
+	ck_assert_uint_eq(fix.went[_i % 2].n, 5);
+	for (uint32_t i = 0; i < 5; i++)
+		nbl_chain_append(&chain, fix.went[_i % 2].nbls[_i / 2 ? i : 4 - i]);
+	fix.went[_i % 2].n = 0;
+	fix.f.held += 4;
+	fix.f.n_originated--;
+	if (_i % 2)
+		nbl_module_reasm.send_complete(&fix.f, chain, 0);
+	else
+		nbl_module_reasm.receive_return(&fix.f, chain, 0);
+	ck_assert_uint_eq(fix.n_back[_i % 2], 8);
+	ck_assert_uint_eq(fix.n_free, FIX_N_FRAMES);
+	fix_close();
+}
+END_TEST
+
 int main(void)
 {
 	const struct fix_test tests[] = {
@@ -464,6 +489,7 @@ int main(void)
 		{ RF_12_when_anything_of_the_pool_runs_out_the_fragments_go_on_as_they_came, 4 },
 		{ IN_04_when_originating_is_refused_the_fragments_go_on_as_they_came, 2 },
 		{ SH_05_what_comes_back_before_originating_returned_is_ended_there, 2 },
+		{ its_own_are_found_among_others_that_come_back_with_them, 4 },
 	};
 
 	return fix_run("reasm", tests, N_ELEMENTS(tests));

@@ -196,14 +196,21 @@ static void reasm_send(struct nbl_filter *f, struct nbl_chain chain, uint32_t po
 
 /* ---- what comes back ---- */
 
-static void end_own(struct nbl_filter *f, struct nbl_chain chain)
+/* Ends its own in 'chain' (takes), and gives the others back. They come apart (SH-05), but that costs little not to rely on. */
+static void came_back(struct nbl_filter *f, struct nbl_chain chain, enum reasm_direction direction)
 {
 	struct reasm_batch batch = { { NBL_CHAIN_EMPTY, NBL_CHAIN_EMPTY } };
 	struct reasm_lane *l = reasm_lane_of(f);
 	struct nbl *n;
 
-	while ((n = nbl_chain_pop(&chain)))
-		reasm_own_ended(f, n, &batch);
+	if (NBL_LIKELY(!l->n_flying))
+		nbl_chain_join(&batch.back[direction], &chain);
+	while ((n = nbl_chain_pop(&chain))) {
+		if (nbl_filter_is_own(f, n))
+			reasm_own_ended(f, n, &batch);
+		else
+			nbl_chain_append(&batch.back[direction], n);
+	}
 	reasm_give_back(f, &batch);
 	if (l->pausing && !l->n_flying) {
 		l->pausing = false;
@@ -211,23 +218,16 @@ static void end_own(struct nbl_filter *f, struct nbl_chain chain)
 	}
 }
 
-/* Its own come in calls of their own (SH-05). */
 static void reasm_receive_return(struct nbl_filter *f, struct nbl_chain chain, uint32_t flags)
 {
 	(void)flags;
-	if (nbl_filter_is_own(f, chain.head))
-		end_own(f, chain);
-	else
-		nbl_filter_return(f, chain);
+	came_back(f, chain, REASM_UP);
 }
 
 static void reasm_send_complete(struct nbl_filter *f, struct nbl_chain chain, uint32_t flags)
 {
 	(void)flags;
-	if (nbl_filter_is_own(f, chain.head))
-		end_own(f, chain);
-	else
-		nbl_filter_complete(f, chain);
+	came_back(f, chain, REASM_DOWN);
 }
 
 static void reasm_cancel_send(struct nbl_filter *f, uint64_t cancel_id)

@@ -52,7 +52,7 @@ PACKAGES := gcc make pkg-config clang llvm bpftool libc6-dev linux-libc-dev libb
 	libjansson-dev libsystemd-dev libcap-ng-dev libseccomp-dev libmnl-dev check
 TEST_PACKAGES := iproute2 ethtool iperf3 iputils-ping iputils-arping jq procps libnetfilter-queue-dev libnfnetlink-dev nftables iptables socat tcpdump
 
-.PHONY: all demo test check bench lint install uninstall clean help deps test-deps test-programs
+.PHONY: all demo test check bench lint rules faults sanitize install uninstall clean help deps test-deps test-programs
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -141,6 +141,17 @@ test:				## as root: all tests, quick enough for every change
 	$(Q)tests/lib/packages.sh $(PACKAGES) $(TEST_PACKAGES)
 	$(Q)$(MAKE) --no-print-directory test-programs
 	$(Q)BUILD=$(BUILD) tests/run all
+
+rules:				## which test proves which rule, as of the last test run
+	$(Q)mkdir -p $(BUILD)
+	$(Q)BUILD=$(BUILD) tests/rules.sh table >$(BUILD)/rules.txt; cat $(BUILD)/rules.txt
+
+# FAULTS='core-0* *-RX-*' chooses.
+faults:				## break each rule on purpose: the test that proves it must fail
+	$(Q)BUILD=$(BUILD) tests/faults.sh $(foreach f,$(FAULTS),'$(f)')
+
+sanitize:			## unit tests with AddressSanitizer, UBSan and ThreadSanitizer
+	$(Q)BUILD=$(BUILD) tests/sanitize.sh
 
 bench:				## as root: capacity, loss and latency beside a bare AF_XDP loop
 	$(Q)tests/lib/packages.sh $(PACKAGES) $(TEST_PACKAGES)

@@ -112,6 +112,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(FILTER) $(MEMPORT
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Wno-unused-parameter -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) \
 		-lcheck -lsubunit -lm -lrt -ljansson -lconfuse -lpthread
 
+# In these, memory runs out when the test says so.
+$(BUILD)/tests/test_no_memory: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
+
 $(BUILD)/tests/%: tests/bpf/%.c $(PORT) $(CORE) | $(BPF)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Wno-unused-parameter -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) \

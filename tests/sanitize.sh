@@ -29,10 +29,16 @@ says_tsan()
 	! "$CC" -Wno-tsan -fsyntax-only -x c /dev/null 2>/dev/null || echo -Wno-tsan
 }
 
+# Not for ThreadSanitizer: single-threaded processes over shared memory, stepped one instruction at a time.
+is_for()
+{
+	[ "$1" != tsan ] || [ "$2" != test_adopt ]
+}
+
 # programs_of KIND [NAME...]: as make names them
 programs_of()
 {
-	local into=$BUILD/$1 f
+	local kind=$1 into=$BUILD/$1 f
 
 	shift
 	if [ $# != 0 ]; then
@@ -41,7 +47,8 @@ programs_of()
 	fi
 	for f in tests/unit/test_*.c; do
 		f=${f##*/}
-		echo "$into/tests/${f%.c}"
+		f=${f%.c}
+		! is_for "$kind" "$f" || echo "$into/tests/$f"
 	done
 	if grep -q '^\$(BUILD)/tests/sim' Makefile; then
 		echo "$into/tests/sim"

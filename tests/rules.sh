@@ -86,8 +86,11 @@ exists()
 	[ "${#sources[@]}" != 0 ] && [ -e "${sources[0]}" ] || return 1
 	case $1 in
 	*.sh) grep -qE "^(claim|judge) ([^ ]* )*$2( |\$)" "${sources[@]}" ;;
-	*) grep -qE "^START_TEST\\($2\\)" "${sources[@]}" &&
-		grep -hwE "$2" "${sources[@]}" | grep -qv '^START_TEST' ;;
+	unit/* | bpf/*)
+		grep -qE "^START_TEST\\($2\\)" "${sources[@]}" &&
+			grep -hwE "$2" "${sources[@]}" | grep -qv '^START_TEST'
+		;;
+	*) grep -qw "$2" "${sources[@]}" ;;
 	esac
 }
 

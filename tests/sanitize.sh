@@ -50,9 +50,17 @@ programs_of()
 		f=${f%.c}
 		! is_for "$kind" "$f" || echo "$into/tests/$f"
 	done
-	if grep -q '^\$(BUILD)/tests/sim' Makefile; then
-		echo "$into/tests/sim"
-	fi
+}
+
+# simulate KIND: the simulator, if there is one; it says itself how it went
+simulate()
+{
+	local program=$BUILD/$1/tests/sim
+
+	make --no-print-directory -s -n "$program" BUILD="$BUILD/$1" >/dev/null 2>&1 || return 0
+	make --no-print-directory -s "$program" BUILD="$BUILD/$1" CC="$CC" EXTRA_CFLAGS="$(flags_of "$1")" || return 1
+	echo "== $1: $program"
+	setarch -R timeout -k 20 "$LIMIT" "$program"
 }
 
 # sanitize KIND [NAME...]
@@ -71,6 +79,7 @@ sanitize()
 	export TSAN_OPTIONS="log_path=$PWD/$into/reports/report:handle_segv=0:handle_sigbus=0:suppressions=$PWD/tests/lib/tsan.supp"
 	# setarch: where memory lies must be where ThreadSanitizer expects it
 	BUILD=$into setarch -R tests/run "${programs[@]}" || status=1
+	[ $# != 1 ] || simulate "$kind" || status=1
 	for report in "$into"/reports/report.*; do
 		[ -s "$report" ] || continue
 		status=1

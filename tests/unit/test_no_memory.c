@@ -5,6 +5,7 @@
  * The Makefile links this program with --wrap. Check allocates, too: no assertion
  * between begin_failing() and end_failing().
  */
+#include "unit/lane_probe.h"
 #include "unit/wfp_fixture.h"
 
 #define NATIVE NBL_LAYER_INBOUND_MAC_FRAME_NATIVE
@@ -188,6 +189,28 @@ START_TEST(PL_04_allocating_and_deriving_asks_the_system_for_no_memory)
 }
 END_TEST
 
+START_TEST(RX_16_a_million_packets_that_cross_ask_the_system_for_no_memory)
+{
+	uint32_t asked;
+
+	begin(RIG_SHAPE(0), only_watching_probe);
+	probe.receive = pass_up;
+	begin_failing(0);
+	for (int i = 0; i < 10000; i++) {
+		rig_deliver(&rig, 0, 50);
+		rig_deliver(&rig, 1, 50);
+		rig_turn(&rig);
+		rig_run_kernel(&rig);
+	}
+	asked = end_failing();
+	rig_settle(&rig);
+	ck_assert_uint_eq(asked, 0);
+	ck_assert_uint_gt(rig.lane.figures.received, 900000);
+	rig_check_all_left(&rig);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -195,6 +218,7 @@ int main(void)
 		{ BUG_04_an_addition_that_fails_leaves_nothing_behind, 1 },
 		{ PL_01_a_pool_for_which_there_is_no_memory_leaves_nothing_behind, 1 },
 		{ PL_04_allocating_and_deriving_asks_the_system_for_no_memory, 1 },
+		{ RX_16_a_million_packets_that_cross_ask_the_system_for_no_memory, 1 },
 	};
 
 	return fix_run("no_memory", tests, N_ELEMENTS(tests));

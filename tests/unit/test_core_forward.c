@@ -8,7 +8,7 @@
 #define N_PACKETS 1000
 
 static uint64_t n_parents_home;
-static uint32_t n_copied_by_module, worst_child_count;
+static uint32_t n_copied_by_module, n_not_copied, n_freed, worst_child_count;
 
 /* As end(), and nothing of the adapter's pool is out. */
 static void end_with_pool(void)
@@ -130,12 +130,13 @@ static void send_copies_of_what_is_lent(struct nbl_filter *f, struct nbl_chain c
 	for (struct nbl *n = chain.head; n; n = n->next) {
 		struct nbl *copy = NULL;
 
-		if (nbl_alloc_copy(n, rig.pool, rig.pool, &copy) < 0)
+		if (nbl_alloc_copy(n, rig.pool, rig.pool, &copy) < 0) {
+			n_not_copied++;
 			continue;
+		}
 		n_copied_by_module++;
 		nbl_chain_append(&copies, copy);
 	}
-	f->held -= chain.n_nbls;	/* the engine's again when this returns */
 	nbl_filter_indicate(f, copies, 0, 0);
 	f->held += copies.n_nbls;
 }
@@ -145,8 +146,10 @@ static void free_copies(struct nbl_filter *f, struct nbl_chain chain)
 	struct nbl *n;
 
 	f->held -= chain.n_nbls;
-	while ((n = nbl_chain_pop(&chain)))
+	while ((n = nbl_chain_pop(&chain))) {
 		ck_assert_int_eq(nbl_free(n), 0);
+		n_freed++;
+	}
 }
 
 static void keep_sent(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags)
@@ -197,6 +200,44 @@ START_TEST(DV_12_what_is_lent_is_sent_as_copies_and_its_frame_is_free_at_once)
 	rig_settle(&rig);
 	ck_assert_uint_eq(rig_wrong(&rig), 0);
 	ck_assert_uint_eq(rig_lost_frames(&rig), 0);
+	end_with_pool();
+}
+END_TEST
+
+/* _i: so many frames the pool has; few, and copies fail; many, and queueing does */
+START_TEST(BUG_02_nothing_leaks_where_packets_are_lent_and_queueing_or_copying_fails)
+{
+	static const struct nbl_module *const modules[] = { &hoarder, NULL };
+	struct rig_random random = rig_random(0x5eed0002u + (uint64_t)_i);
+	uint64_t n_refused;
+
+	begin(RIG_SHAPE(.n_frames = 64, .n_pool_frames = _i ? 2048 : 8,
+			.rings = { .rx = 64, .tx = 4, .fill = 64, .completion = 4 }), modules);
+	probe.receive = send_copies_of_what_is_lent;
+	probe.receive_return = free_copies;
+	while (frames_in(NBL_FRAME_HELD) <= 128 - 128 / 8) {
+		ck_assert_uint_gt(rig_deliver(&rig, 1, 8) + rig_deliver(&rig, 0, 7), 0);
+		rig_turn(&rig);
+	}
+	for (int i = 0; i < 3000; i++) {
+		rig_deliver(&rig, 0, rig_random_below(&random, 8));
+		rig_turn(&rig);
+		/* the kernel is slow */
+		if (!rig_random_below(&random, 10))
+			rig_run_kernel(&rig);
+	}
+	n_refused = rig.lane.figures.originated.failed + n_not_copied;
+	ck_assert_uint_gt(n_copied_by_module, 100);
+	ck_assert_uint_gt(n_refused, 100);
+	ck_assert_uint_gt(_i ? rig.lane.figures.originated.failed : n_not_copied, 100);
+	nbl_lane_enter(&rig.lane);
+	nbl_filter_return(probe.filter, nbl_chain_take(&probe.kept));
+	nbl_lane_enter(NULL);
+	rig_settle(&rig);
+	ck_assert_uint_eq(n_freed, n_copied_by_module);
+	ck_assert_uint_eq(rig_wrong(&rig), 0);
+	ck_assert_uint_eq(rig_lost_frames(&rig), 0);
+	rig_check(&rig);
 	end_with_pool();
 }
 END_TEST
@@ -325,6 +366,7 @@ int main(void)
 		{ DV_12_received_packets_leave_as_children_without_a_copy_and_parents_follow, 1 },
 		{ DV_12_a_frame_is_posted_again_only_when_the_child_that_was_sent_is_freed, 1 },
 		{ DV_12_what_is_lent_is_sent_as_copies_and_its_frame_is_free_at_once, 1 },
+		{ BUG_02_nothing_leaks_where_packets_are_lent_and_queueing_or_copying_fails, 2 },
 		{ DM_03_one_nbl_of_three_packets_is_three_frames_in_order_and_completes_once, 1 },
 		{ DM_07_the_status_says_why_a_send_ended, 4 },
 	};

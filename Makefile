@@ -132,6 +132,19 @@ $(BENCH):
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -isystem $(BUILD)/tests/bpf -Itests/bench -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $(filter %.c,$^) \
 		-lxdp -lbpf -lnetfilter_queue -lnfnetlink -lmnl -lpthread
 
+# The lane in the simulator tells when its functions begin, ring operations included: there the kernel may act.
+SIM := $(call objects,tests/sim/*.c)
+SIMSTACK := $(patsubst user/%.c,$(BUILD)/tests/sim-lane/%.o,$(wildcard user/stack/*.c))
+
+$(SIM): ALL_CFLAGS += -Itests
+
+$(BUILD)/tests/sim-lane/%.o: user/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -finstrument-functions -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/nbl-sim: $(SIM) $(SIMSTACK) $(CORE)
+	$(call link,-lpthread)
+
 check: $(PROGRAMS) $(UNIT)	## unit and layer tests: no privileges needed
 	$(Q)tests/run check
 

@@ -305,6 +305,12 @@ NBL_MUST_CHECK int nbl_lanes_make_pool(struct nbl_lane *lanes, uint32_t n_lanes,
 
 /* ---- transmit.c ---- */
 
+/*
+ * In the status of a received NBL that was sent while it was lent with RESOURCES: it goes home
+ * when it completes, and no module gets it back (RX-04).
+ */
+#define NBL_STATUS_SENT_WHILE_LENT INT32_MIN
+
 /* Tries to get a free TX slot of 'lq', by a call to the kernel if need be (A16). Runs no handler. False if there is none. */
 bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq);
 

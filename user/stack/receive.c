@@ -143,6 +143,8 @@ static void run_borrowed(struct nbl_lane *lane, const struct nbl_hop *first, str
 		/* clones that were made against the rules keep the frame, but not the claim */
 		if (is_in_hands || (e.state == NBL_FRAME_TX && !nbl_lane_is_sending(lane, nbls[i])))
 			nbl_chain_append(&home, nbls[i]);
+		else if (e.state == NBL_FRAME_TX)
+			nbls[i]->status = NBL_STATUS_SENT_WHILE_LENT;
 	}
 	if (!is_same)
 		nbl_violation("RX-05: a borrowed chain came back changed", nbls[0]->holder);

@@ -256,7 +256,9 @@ static struct nbl_ledger_entry sent_state(const struct nbl_lane *lane, const str
 /* A received frame is back that was sent by itself. */
 static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n)
 {
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
 	uint32_t frame = n->segment.frame;
+	bool was_lent = n->status == NBL_STATUS_SENT_WHILE_LENT;
 	struct nbl_ledger_entry to = sent_state(lane, n);
 	int now = nbl_ledger_end_send(&lane->memory->ledger, frame, to);
 
@@ -273,8 +275,14 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
 		return;
 	nbl_lane_count(lane, NBL_FRAME_TX, (enum nbl_frame_state)now, 1);
 	nbl_cancel_clear(n);
-	if (!nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
-		nbl_chain_append(&lane->done[nbl_lane_queue_side(lq)], n);
+	if (nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
+		return;
+	nbl_chain_append(&chain, n);
+	/* modules were only lent it: it is not theirs to get back (RX-04) */
+	if (was_lent)
+		nbl_lane_bring_home(lane, chain, NBL_PLACE_WORKER);
+	else
+		nbl_chain_join(&lane->done[nbl_lane_queue_side(lq)], &chain);
 }
 
 /*

@@ -22,8 +22,12 @@ static struct nbl_pool *pool_of_module(const struct chaos *c)
 struct chaos_span chaos_span(const struct nbl *n)
 {
 	const struct nbl_nb *nb = n->first_nb;
-	struct chaos_span s = { .at = nbl_nb_data(nb), .length = nbl_nb_segment_room(nb) };
+	struct chaos_span s = { .at = NULL };
 
+	if (nb->current_segment) {	/* clones of nothing have none */
+		s.at = nbl_nb_data(nb);
+		s.length = nbl_nb_segment_room(nb);
+	}
 	if (s.length > nb->data_length)
 		s.length = nb->data_length;
 	s.digest = sim_digest(s.at, s.length, 0);
@@ -44,7 +48,7 @@ static void look_again(struct chaos_span *s)
 static void write_bytes(struct chaos *c, struct nbl *n)
 {
 	struct chaos_span s = chaos_span(n);
-	uint8_t *at = nbl_nb_data(n->first_nb);
+	uint8_t *at = s.length ? nbl_nb_data(n->first_nb) : NULL;
 
 	for (uint32_t i = sim_below(&c->random, 8); i && s.length; i--)
 		at[sim_below(&c->random, s.length)] ^= (uint8_t)(1 + sim_below(&c->random, 255));

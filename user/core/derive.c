@@ -161,16 +161,30 @@ static struct nbl *clone_deep_instead(struct nbl *n, struct nbl_pool *pool)
 	return clone;
 }
 
-/* True if the announced writes would show to nobody but the caller (RF-06). */
-static bool may_write_shared(const struct nbl *n, uint16_t holder)
+/* True if nobody but 'holder' sees 'n', of whom so many children are its own doing. */
+static bool is_seen_only_by(const struct nbl *n, uint16_t holder, uint32_t n_children)
 {
 	uint32_t claims = atomic_load_explicit(&n->claims, memory_order_acquire);
 	bool is_owner = n->holder == holder, owner_gone = claims & NBL_CLAIM_OWNER_GONE;
 
-	return !atomic_load_explicit(&n->child_ref_count, memory_order_relaxed) &&
+	return atomic_load_explicit(&n->child_ref_count, memory_order_relaxed) == n_children &&
 	       nbl_holding_references_only_by(n, holder) && nbl_intent_is_here(n) &&
 	       (is_owner || owner_gone) &&
 	       !(n->home->is_queued && n->home->is_queued(n->home, n));
+}
+
+/*
+ * True if the announced writes would show to nobody but the caller (RF-06): neither in 'n'
+ * nor in what its bytes are shared with.
+ */
+static bool may_write_shared(const struct nbl *n, uint16_t holder)
+{
+	if (!is_seen_only_by(n, holder, 0))
+		return false;
+	for (; n->kind == NBL_KIND_CLONE || n->kind == NBL_KIND_FRAGMENTS; n = n->parent)
+		if (!n->parent || !is_seen_only_by(n->parent, holder, 1))
+			return false;
+	return n->kind != NBL_KIND_REASSEMBLED;
 }
 
 static struct nbl *clone_shared(struct nbl *n, struct nbl_pool *pool, uint16_t holder,

@@ -310,7 +310,7 @@ void sim_kernel_step(struct sim_kernel *k)
 		q->gone = q->down && sim_once_in(&k->random, 3);
 		break;
 	default:
-		if (k->lies)
+		if (k->lies && !k->is_quiet)
 			sim_kernel_lie(k);
 		break;
 	}
@@ -318,50 +318,83 @@ void sim_kernel_step(struct sim_kernel *k)
 
 /* ---- lies ---- */
 
-/* Only lies that can be told from the truth: what is posted and named early cannot. */
+static bool has_rx_room(const struct sim_queue *q, uint32_t n)
+{
+	return nbl_ring_used(&q->rx) + n <= q->rx.size;
+}
+
+static bool has_completion_room(const struct sim_queue *q, uint32_t n)
+{
+	return nbl_ring_used(&q->completion) + q->n_sending + n <= q->completion.size;
+}
+
+static void put_completion(struct sim_queue *q, uint64_t address)
+{
+	q->completion_entries[*q->completion.producer & (q->completion.size - 1)] = address;
+	++*q->completion.producer;
+}
+
+/* A packet twice, at once: later its frame may have been posted again, and the lie be true. */
+static bool deliver_twice(struct sim_kernel *k, struct sim_queue *q)
+{
+	uint32_t slot = *q->rx.producer & (q->rx.size - 1);
+
+	if (!has_rx_room(q, 2) || !sim_kernel_deliver(k, (uint32_t)(q - k->queues), 1))
+		return false;
+	put_rx(q, q->rx_entries[slot].addr, q->rx_entries[slot].len);
+	return true;
+}
+
+/* A completion twice; not of a frame that is being sent twice. */
+static bool complete_twice(struct sim_kernel *k, struct sim_queue *q)
+{
+	uint32_t slot = *q->completion.producer & (q->completion.size - 1);
+	uint64_t address;
+
+	if (!q->n_sending || !has_completion_room(q, 1))
+		return false;
+	complete(k, q, 1);
+	address = q->completion_entries[slot];
+	if (k->sends[address >> shift_of(k)] != 1)
+		return false;
+	put_completion(q, address);
+	return true;
+}
+
+/* Only lies that can be told from the truth. */
 bool sim_kernel_lie(struct sim_kernel *k)
 {
 	struct sim_queue *q = &k->queues[sim_below(&k->random, k->n_queues)];
 	uint64_t frame = q->first_frame + sim_below(&k->random, q->n_frames);
-	uint64_t address = frame << shift_of(k);
-	bool is_ours = k->places[frame] == SIM_OURS && !k->sends[frame];
-	bool rx_room = nbl_ring_used(&q->rx) < q->rx.size;
-	bool completion_room = nbl_ring_used(&q->completion) + q->n_sending < q->completion.size;
+	bool told = false;
 
 	switch (sim_below(&k->random, 6)) {
 	case 0:		/* a packet longer than its frame */
-		if (!rx_room)
-			return false;
-		put_rx(q, address + SIM_HEADROOM, k->memory->shape.frame_size);
+		told = has_rx_room(q, 1);
+		if (told)
+			put_rx(q, (frame << shift_of(k)) + SIM_HEADROOM, k->memory->shape.frame_size);
 		break;
-	case 1:		/* an address beyond all frames */
-		if (!rx_room)
-			return false;
-		put_rx(q, sim_next(&k->random) | 1ull << 40, 64);
+	case 1:		/* a packet beyond all frames */
+		told = has_rx_room(q, 1);
+		if (told)
+			put_rx(q, sim_next(&k->random) | 1ull << 40, 64);
 		break;
-	case 2:		/* a frame it was not given */
-		if (!rx_room || !is_ours)
-			return false;
-		put_rx(q, address + SIM_HEADROOM, 64);
+	case 2:
+		told = has_completion_room(q, 1);
+		if (told)
+			put_completion(q, sim_next(&k->random) | 1ull << 40);
 		break;
-	case 3:		/* the same */
-		if (!completion_room || !is_ours)
-			return false;
-		q->completion_entries[*q->completion.producer & (q->completion.size - 1)] = address;
-		++*q->completion.producer;
+	case 3:
+		told = deliver_twice(k, q);
 		break;
 	case 4:
-		if (!completion_room)
-			return false;
-		q->completion_entries[*q->completion.producer & (q->completion.size - 1)] =
-			sim_next(&k->random) | 1ull << 40;
-		++*q->completion.producer;
+		told = complete_twice(k, q);
 		break;
 	default:
-		return false;
+		break;
 	}
-	k->counts.lies++;
-	return true;
+	k->counts.lies += told;
+	return told;
 }
 
 /* ---- our side ---- */

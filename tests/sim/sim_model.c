@@ -203,11 +203,9 @@ void model_enter(struct model *m, uint16_t id, struct nbl *n, enum chaos_path pa
 
 	if (!e)
 		return;
-	if (!e->n || (m->tolerates_lies && !is_back && e->owner == 0 && is_of_frame(m, n) &&
-		      !e->references && !e->children)) {
+	if (!e->n) {
 		if (is_back && !m->inherits)
 			broke(m, 5, "what comes back never came");
-		e->n = NULL;
 		e = is_back ? begin_inherited(m, n) : begin_received(m, n);
 	} else if (e->owner) {
 		broke(m, 5, "a module was handed what another owns");

@@ -3,6 +3,16 @@
 #include "core/nbl_internal.h"
 #include "stack/lane.h"
 
+/* 'frame' is on a free list and not free any more. */
+static void unlist(struct nbl_lane_queue *lq, uint32_t frame)
+{
+	for (uint32_t i = 0; i < lq->n_free; i++)
+		if (lq->free[i] == frame) {
+			lq->free[i] = lq->free[--lq->n_free];
+			return;
+		}
+}
+
 void nbl_lane_refused(struct nbl_lane *lane, uint32_t frame, int was)
 {
 	lane->figures.violations++;
@@ -10,6 +20,8 @@ void nbl_lane_refused(struct nbl_lane *lane, uint32_t frame, int was)
 		return;
 	if (was < NBL_N_FRAME_STATES)
 		lane->figures.frames[was]--;
+	if (was == NBL_FRAME_FREE)
+		unlist(nbl_lane_home_queue(&lane->nbls[frame]), frame);
 	if (was == NBL_FRAME_FILL)
 		nbl_lane_home_queue(&lane->nbls[frame])->n_posted--;
 	lane->figures.frames[NBL_FRAME_QUARANTINE]++;

@@ -52,7 +52,7 @@ PACKAGES := gcc make pkg-config clang llvm bpftool libc6-dev linux-libc-dev libb
 	libjansson-dev libsystemd-dev libcap-ng-dev libseccomp-dev libmnl-dev check
 TEST_PACKAGES := iproute2 ethtool iperf3 iputils-ping iputils-arping jq procps libnetfilter-queue-dev libnfnetlink-dev nftables iptables socat tcpdump
 
-.PHONY: all demo test check bench lint rules faults sanitize install uninstall clean help deps test-deps test-programs
+.PHONY: all demo test sim check bench lint rules faults sanitize install uninstall clean help deps test-deps test-programs
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -105,7 +105,7 @@ $(BUILD)/nblctl: $(CLI) $(addprefix $(BUILD)/user/edge/,control.o control_client
 
 # ---- tests ----
 
-test-programs: $(PROGRAMS) $(UNIT) $(BPFTEST) $(BENCH)
+test-programs: $(PROGRAMS) $(UNIT) $(BPFTEST) $(BENCH) $(BUILD)/tests/nbl-sim $(BUILD)/tests/chaos/nbld $(BUILD)/tests/chaos/nbld-worker
 
 $(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(FILTER) $(MEMPORT) $(CORE)
 	@mkdir -p $(@D)
@@ -133,10 +133,11 @@ $(BENCH):
 		-lxdp -lbpf -lnetfilter_queue -lnfnetlink -lmnl -lpthread
 
 # The lane in the simulator tells when its functions begin, ring operations included: there the kernel may act.
-SIM := $(call objects,tests/sim/*.c)
+CHAOS := $(call objects,tests/sim/chaos_module.c tests/sim/chaos_work.c)
+SIM := $(CHAOS) $(call objects,tests/sim/sim*.c)
 SIMSTACK := $(patsubst user/%.c,$(BUILD)/tests/sim-lane/%.o,$(wildcard user/stack/*.c))
 
-$(SIM): ALL_CFLAGS += -Itests
+$(SIM) $(BUILD)/tests/sim/chaos_table.o: ALL_CFLAGS += -Itests
 
 $(BUILD)/tests/sim-lane/%.o: user/%.c
 	@mkdir -p $(@D)
@@ -145,7 +146,21 @@ $(BUILD)/tests/sim-lane/%.o: user/%.c
 $(BUILD)/tests/nbl-sim: $(SIM) $(SIMSTACK) $(CORE)
 	$(call link,-lpthread)
 
-check: $(PROGRAMS) $(UNIT)	## unit and layer tests: no privileges needed
+# A keeper starts the worker that lies beside it: this one knows the chaos modules, too.
+$(BUILD)/tests/chaos/nbld: $(BUILD)/nbld
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(BUILD)/tests/chaos/nbld-worker: $(WORKER) $(BUILD)/user/edge/handover.o $(STACK) $(filter-out %/modules.o,$(MODULES)) \
+		$(FILTER) $(ADOPT) $(CORE) $(CHAOS) $(BUILD)/tests/sim/chaos_table.o
+	@mkdir -p $(@D)
+	$(call link,$(WORKER_LIBS))
+
+sim: $(BUILD)/tests/nbl-sim	## 10 000 seeds of simulated kernels, chaos modules and deaths
+	$(Q)$< --seeds 1..10000 --actions 1000
+	$(Q)$< --seeds 1..10000 --actions 1000 --lies
+
+check: $(PROGRAMS) $(UNIT) $(BUILD)/tests/nbl-sim	## unit and layer tests: no privileges needed
 	$(Q)tests/run check
 
 demo:				## as root: build, pass real traffic through both layouts, clean up

@@ -51,7 +51,7 @@ struct chaos_watch {
 /* Set before the first handler call; NULL, as in a worker: broken rules are counted as violations. */
 extern const struct chaos_watch *chaos_watch;
 
-/* Where its clones and copies come from, if its filter has no pool; NULL, as in a worker: then none. */
+/* Where its clones and copies come from; NULL, as in a worker: its filter's pool, or the default ones. */
 extern struct nbl_pool *chaos_pool;
 
 extern const struct nbl_module chaos_modules[CHAOS_N_MODULES];

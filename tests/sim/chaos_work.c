@@ -12,6 +12,7 @@
 	nbl_holder_enter(before_); \
 } while (0)
 
+/* NULL: the default pools. */
 static struct nbl_pool *pool_of_module(const struct chaos *c)
 {
 	return chaos_pool ? chaos_pool : c->f->pool;
@@ -56,7 +57,7 @@ static void write_bytes(struct chaos *c, struct nbl *n)
 }
 
 /* It wrote to bytes that others of its own show, too: of 'n' or a clone of it. */
-static void forgive(struct chaos *c, const struct nbl *n)
+static void forgive_one(struct chaos *c, const struct nbl *n)
 {
 	for (uint32_t i = 0; i < c->n_refs; i++)
 		if (c->refs[i].n == n)
@@ -67,6 +68,15 @@ static void forgive(struct chaos *c, const struct nbl *n)
 	for (uint32_t i = 0; i < c->n_own; i++)
 		if (c->own[i].n == n || c->own[i].n->parent == n)
 			look_again(&c->own[i].span);
+}
+
+static void forgive(struct chaos *c, const struct nbl *n)
+{
+	forgive_one(c, n);
+	while ((n->kind == NBL_KIND_CLONE || n->kind == NBL_KIND_FRAGMENTS) && n->parent) {
+		n = n->parent;
+		forgive_one(c, n);
+	}
 }
 
 /* ---- references ---- */
@@ -153,7 +163,7 @@ void chaos_copy(struct chaos *c, struct nbl *n)
 	struct nbl *copy;
 	int r;
 
-	if (c->n_own == CHAOS_MAX_OWN || !pool_of_module(c))
+	if (c->n_own == CHAOS_MAX_OWN)
 		return;
 	chaos_act(c, CHAOS_COPY, n);
 	ON_ACCOUNT(c, r = nbl_alloc_copy(n, pool_of_module(c), pool_of_module(c), &copy));
@@ -235,7 +245,7 @@ static void partial_clone(struct chaos *c, struct nbl *n)
 
 static void derive(struct chaos *c, struct nbl *n, bool is_owner)
 {
-	if (c->n_own == CHAOS_MAX_OWN || !pool_of_module(c))
+	if (c->n_own == CHAOS_MAX_OWN)
 		return;
 	switch (sim_below(&c->random, 8)) {
 	case 0: case 1: case 2: clone(c, n, is_owner); break;

@@ -117,9 +117,9 @@ void chaos_let_go(struct chaos *c, uint32_t i, struct chaos_out *out)
 	bool turns_back = is_forward(h.path) && sim_once_in(&c->random, 4);
 
 	c->held[i] = c->held[--c->n_held];
+	chaos_act(c, turns_back ? CHAOS_DROP : CHAOS_LET_GO, h.n);
 	if (!chaos_span_is_same(&h.span))
 		chaos_broke(c, 9, "INV-9: bytes changed under their owner");
-	chaos_act(c, turns_back ? CHAOS_DROP : CHAOS_LET_GO, h.n);
 	put_out(c, h.n, turns_back ? way_back(h.path) : h.path, out);
 }
 

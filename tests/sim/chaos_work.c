@@ -83,7 +83,7 @@ static void forgive(struct chaos *c, const struct nbl *n)
 
 static void reference(struct chaos *c, struct nbl *n)
 {
-	bool will_modify = sim_once_in(&c->random, 4);
+	bool will_modify = sim_once_in(&c->random, 3);
 
 	if (c->n_refs == CHAOS_MAX_REFS)
 		return;
@@ -101,9 +101,9 @@ static void dereference(struct chaos *c, uint32_t i)
 	int r;
 
 	c->refs[i] = c->refs[--c->n_refs];
+	chaos_act(c, CHAOS_DEREFERENCE, ref.n);
 	if (!chaos_span_is_same(&ref.span))
 		chaos_broke(c, 9, "INV-9: bytes changed under a reference");
-	chaos_act(c, CHAOS_DEREFERENCE, ref.n);
 	if (chaos_watch)
 		chaos_watch->dereference(c->f, ref.n);
 	ON_ACCOUNT(c, r = nbl_dereference(ref.n));
@@ -128,9 +128,10 @@ static void write_headers(struct nbl *n, uint32_t delta)
 		memset(nbl_nb_data(nb), 0x5a, delta);
 }
 
-static void clone(struct chaos *c, struct nbl *n, bool is_owner)
+/* 'announced': it owns 'n', or has a reference to it for which it announced writes. */
+static void clone(struct chaos *c, struct nbl *n, bool announced)
 {
-	bool may_write = is_owner && n->nbl_flags & NBL_FLAG_WILL_MODIFY;
+	bool may_write = announced && n->nbl_flags & NBL_FLAG_WILL_MODIFY;
 	struct nbl *clone;
 
 	chaos_act(c, CHAOS_CLONE, n);
@@ -243,12 +244,12 @@ static void partial_clone(struct chaos *c, struct nbl *n)
 	keep_own(c, clone, &n, 1, 0);
 }
 
-static void derive(struct chaos *c, struct nbl *n, bool is_owner)
+static void derive(struct chaos *c, struct nbl *n, bool announced)
 {
 	if (c->n_own == CHAOS_MAX_OWN)
 		return;
 	switch (sim_below(&c->random, 8)) {
-	case 0: case 1: case 2: clone(c, n, is_owner); break;
+	case 0: case 1: case 2: clone(c, n, announced); break;
 	case 3: deep_clone(c, n); break;
 	case 4: chaos_copy(c, n); break;
 	case 5: fragment(c, n); break;
@@ -263,9 +264,9 @@ static void free_own(struct chaos *c, uint32_t i)
 	int r;
 
 	c->own[i] = c->own[--c->n_own];
+	chaos_act(c, CHAOS_FREE, own.n);
 	if (!chaos_span_is_same(&own.span))
 		chaos_broke(c, 9, "INV-9: bytes changed under a clone or copy");
-	chaos_act(c, CHAOS_FREE, own.n);
 	if (chaos_watch)
 		chaos_watch->free(c->f, own.n);
 	switch (own.n->kind) {
@@ -421,20 +422,22 @@ void chaos_stir(struct chaos *c, struct chaos_out *out)
 		chaos_let_go(c, at % c->n_held, out);
 	} else if (which < 4 && c->n_refs) {
 		dereference(c, at % c->n_refs);
-	} else if (which == 4 && c->n_refs) {
-		derive(c, c->refs[at % c->n_refs].n, false);
+	} else if ((which == 4 || sim_once_in(&c->random, 4)) && c->n_refs) {
+		derive(c, c->refs[at % c->n_refs].n, c->refs[at % c->n_refs].will_modify);
 	} else if (c->n_own && !c->own[at % c->n_own].is_out) {
 		struct chaos_own *own = &c->own[at % c->n_own];
 
-		if (which == 5)
+		if (which == 5) {
 			originate(c, at % c->n_own);
-		else if (which == 6 && nbl_is_writable(own->n)) {
+		} else if (which == 6 && nbl_is_writable(own->n)) {
 			write_bytes(c, own->n);
 			look_again(&own->span);
-		} else if (which == 7 && sim_once_in(&c->random, 2))
-			chaos_work_on(c, own->n, false);
-		else
+		} else if (which == 7 && !sim_once_in(&c->random, 3)) {
+			for (uint32_t i = 1 + sim_below(&c->random, 4); i; i--)
+				chaos_work_on(c, own->n, false);
+		} else {
 			free_own(c, at % c->n_own);
+		}
 	}
 }
 

@@ -7,7 +7,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 BUILD=${BUILD:-build}
-SEEDS=${SEEDS:-400}
+SEEDS=${SEEDS:-1500}
 passed=0 failed=0
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT

@@ -123,6 +123,24 @@ static int append(struct nbl_builder *b, const struct nbl *part, uint32_t start_
 	return 0;
 }
 
+/* On the account of 'p', whoever ends it: else it would look like another's reference. */
+static bool reference_part(const struct pool_nbl *p, struct nbl *part)
+{
+	uint16_t before = nbl_holder_enter(p->charged_to);
+	bool is_taken = nbl_claim_reference(part);
+
+	nbl_holder_enter(before);
+	return is_taken;
+}
+
+static void dereference_part(const struct pool_nbl *p, struct nbl *part)
+{
+	uint16_t before = nbl_holder_enter(p->charged_to);
+
+	nbl_dereference(part);
+	nbl_holder_enter(before);
+}
+
 /* The first part is the parent; each other is referenced, and noted where its bytes are. */
 static int append_all(struct nbl_builder *b, struct nbl *const *parts, uint32_t n_parts,
 		      uint32_t start_offset)
@@ -135,7 +153,7 @@ static int append_all(struct nbl_builder *b, struct nbl *const *parts, uint32_t 
 		r = append(b, parts[i], start_offset, &length);
 		if (r < 0 || !i)
 			continue;
-		if (!nbl_claim_reference(parts[i]))
+		if (!reference_part(b->p, parts[i]))
 			return -EINVAL;
 		b->nb->segments->part = parts[i];
 	}
@@ -147,7 +165,7 @@ void nbl_drop_parts(struct pool_nbl *p)
 {
 	for (struct pool_segment *s = p->record.segments; s; s = s->more) {
 		if (s->part)
-			nbl_dereference(s->part);
+			dereference_part(p, s->part);
 		s->part = NULL;
 	}
 }

@@ -28,7 +28,7 @@ enum chaos_action {
 	CHAOS_REFERENCE, CHAOS_DEREFERENCE,
 	CHAOS_CLONE, CHAOS_DEEP_CLONE, CHAOS_COPY, CHAOS_FRAGMENT, CHAOS_REASSEMBLE, CHAOS_PARTIAL,
 	CHAOS_EDIT, CHAOS_FREE, CHAOS_MOVE_WINDOW, CHAOS_PUSH_CONTEXT, CHAOS_UNDO, CHAOS_BORROW,
-	CHAOS_ORIGINATE_SEND, CHAOS_ORIGINATE_RECEIVE, CHAOS_GET_BACK, CHAOS_CANCEL,
+	CHAOS_ORIGINATE_SEND, CHAOS_ORIGINATE_RECEIVE, CHAOS_INJECT, CHAOS_GET_BACK, CHAOS_CANCEL,
 	CHAOS_N_ACTIONS
 };
 
@@ -43,6 +43,8 @@ struct chaos_watch {
 		       uint32_t n_parents);
 	void (*free)(const struct nbl_filter *f, struct nbl *n);		/* is about to */
 	void (*originate)(const struct nbl_filter *f, struct nbl *n, bool went);
+	/* puts 'n' at an end of the stack, outside all modules; chaos_inject_ended() says that it is back */
+	void (*inject)(const struct nbl_filter *f, struct nbl *n, bool is_send);
 	void (*act)(const struct nbl_filter *f, enum chaos_action action, const struct nbl *n);
 	/* a rule was broken: number of the invariant, and what happened */
 	void (*broke)(const struct nbl_filter *f, int invariant, const char *what);
@@ -66,6 +68,9 @@ void chaos_get_stock(const struct nbl_filter *f, struct chaos_stock *ret_stock);
 
 /* Drops some references and frees some NBLs, as a thread of the module's own might. */
 void chaos_stir_elsewhere(struct nbl_filter *f);
+
+/* 'n', injected for 'f', has come to the end of its path. Lane thread. */
+void chaos_inject_ended(struct nbl_filter *f, struct nbl *n);
 
 const char *chaos_action_name(enum chaos_action action);
 

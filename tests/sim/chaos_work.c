@@ -368,6 +368,32 @@ void chaos_undo(struct chaos *c, struct nbl *n)
 
 /* ---- originating ---- */
 
+static void inject(struct chaos *c, struct chaos_own *own, bool is_send)
+{
+	if (!chaos_watch || !chaos_watch->inject)
+		return;
+	chaos_act(c, CHAOS_INJECT, own->n);
+	own->is_out = true;
+	chaos_watch->inject(c->f, own->n, is_send);
+}
+
+void chaos_inject_ended(struct nbl_filter *f, struct nbl *n)
+{
+	struct chaos *c = f->lane_state;
+	uint32_t i = 0;
+
+	while (i < c->n_own && c->own[i].n != n)
+		i++;
+	chaos_act(c, CHAOS_GET_BACK, n);
+	if (i == c->n_own || !c->own[i].is_out) {
+		chaos_broke(c, 5, "INV-5: an injection ended that was not out");
+		return;
+	}
+	/* whoever owned it meanwhile might write to it */
+	c->own[i].span = chaos_span(n);
+	c->own[i].is_out = false;
+}
+
 static void originate(struct chaos *c, uint32_t i)
 {
 	struct chaos_own *own = &c->own[i];
@@ -376,8 +402,10 @@ static void originate(struct chaos *c, uint32_t i)
 	struct nbl *n = own->n;
 	int r;
 
-	if (!c->f->engine || own->is_out || !sim_once_in(&c->random, 2))
+	if (!c->f->engine || sim_once_in(&c->random, 2)) {
+		inject(c, own, is_send);
 		return;
+	}
 	chaos_act(c, is_send ? CHAOS_ORIGINATE_SEND : CHAOS_ORIGINATE_RECEIVE, n);
 	nbl_filter_own(c->f, n);
 	own->is_out = true;
@@ -460,7 +488,7 @@ const char *chaos_action_name(enum chaos_action action)
 	static const char *const names[CHAOS_N_ACTIONS] = {
 		"pass", "hold", "drop", "let-go", "reference", "dereference", "clone", "deep-clone",
 		"copy", "fragment", "reassemble", "partial", "edit", "free", "move-window",
-		"push-context", "undo", "borrow", "originate-send", "originate-receive", "get-back",
+		"push-context", "undo", "borrow", "originate-send", "originate-receive", "inject", "get-back",
 		"cancel",
 	};
 

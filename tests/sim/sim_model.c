@@ -255,6 +255,20 @@ void model_originate(struct model *m, uint16_t id, struct nbl *n, bool went)
 	e->through = went ? e->through | 1u << id : e->through & ~(1u << id);
 }
 
+void model_inject(struct model *m, uint16_t id, struct nbl *n, bool went)
+{
+	struct model_nbl *e = find(m, n);
+
+	if (!e)
+		return;
+	if (e->owner != (went ? id : 0))
+		broke(m, 5, "an NBL is injected, or back, and somebody else owns it");
+	if (!went && e->through)
+		broke(m, 5, "an injection ended past a module that passed it on");
+	e->owner = went ? 0 : id;
+	e->digest = digest_of(n);
+}
+
 void model_module_came(struct model *m, uint16_t id)
 {
 	m->since[id] = ++m->changes;

@@ -61,6 +61,9 @@ void model_derive(struct model *m, uint16_t id, struct nbl *n, struct nbl *const
 void model_free(struct model *m, uint16_t id, struct nbl *n);
 void model_originate(struct model *m, uint16_t id, struct nbl *n, bool went);
 
+/* A module injected 'n', or has got it back: it passes that module, too, as any other. */
+void model_inject(struct model *m, uint16_t id, struct nbl *n, bool went);
+
 /* The module with 'id' was put in, or taken out. */
 void model_module_came(struct model *m, uint16_t id);
 void model_module_went(struct model *m, uint16_t id);

@@ -127,7 +127,30 @@ static void on_broken(const struct nbl_filter *f, int invariant, const char *wha
 	sim_broke(world, invariant, what);
 }
 
-static const struct chaos_watch watch = {
+static void on_inject(const struct nbl_filter *f, struct nbl *n, bool is_send)
+{
+	n->source_handle = NBL_HANDLE_WFP | f->id;
+	model_inject(&world->model, f->id, n, true);
+	nbl_lane_enter_nbl(&world->lane, is_send ? NBL_ENTRY_SEND : NBL_ENTRY_RECEIVE, n);
+}
+
+static void on_end(void *arg, struct nbl_lane *lane, struct nbl_chain chain)
+{
+	struct sim_world *w = arg;
+	struct nbl *n;
+
+	(void)lane;
+	while ((n = nbl_chain_pop(&chain))) {
+		uint16_t id = nbl_handle_module_id(n->source_handle);
+
+		model_inject(&w->model, id, n, false);
+		for (uint32_t i = 0; i < w->stack.n_modules; i++)
+			if (w->stack.modules[i].id == id)
+				chaos_inject_ended(&w->stack.modules[i].filters[0].f, n);
+	}
+}
+
+static struct chaos_watch watch = {
 	.enter = on_enter, .leave = on_leave, .reference = on_reference,
 	.dereference = on_dereference, .derive = on_derive, .free = on_free,
 	.originate = on_originate, .act = on_act, .broke = on_broken,
@@ -179,6 +202,7 @@ static void prepare(struct sim_world *w, enum nbl_takeover takeover)
 			    &w->turns));
 	w->lane.clock_ns = clock_ns;
 	nbl_stack_init(&w->stack, &w->lane, 1);
+	nbl_lane_set_end(&w->lane, NBL_ORIGIN_WFP, on_end, w);
 	if (w->pool && takeover == NBL_TAKEOVER_FRESH && !nbl_pool_free(w->pool))
 		w->pool = NULL;
 	MUST(!nbl_lanes_make_pool(&w->lane, 1, w->memory, takeover, &w->pool));
@@ -295,6 +319,20 @@ static void elsewhere(struct sim_world *w)
 			sim_broke(w, 7, "a ring or free list was touched from another thread");
 }
 
+/* NBLs that modules injected or originated and have not got back. */
+static uint32_t n_out(const struct sim_world *w)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->stack.n_modules; i++) {
+		struct chaos_stock stock;
+
+		chaos_get_stock(&w->stack.modules[i].filters[0].f, &stock);
+		n += stock.out;
+	}
+	return n;
+}
+
 /* Everything comes to rest: the kernel is done, nothing is held. */
 static void settle(struct sim_world *w)
 {
@@ -313,7 +351,8 @@ static void settle(struct sim_world *w)
 		work(w, turn);
 		sim_kernel_drain(&w->kernel);
 	} while (nbl_figures_in_flight(&w->lane.figures) || before != w->kernel.counts.sent ||
-		 nbl_lane_n_originated(&w->lane));
+		 nbl_lane_n_originated(&w->lane) || n_out(w));
+	work(w, flush);
 	work(w, turn);
 }
 
@@ -416,6 +455,7 @@ void sim_world_init(struct sim_world *w, const struct sim_options *options,
 	w->model.lengths = w->kernel.lengths;
 	w->model.broke = broke;
 	w->model.tolerates_lies = options->lies;
+	watch.inject = options->injects ? on_inject : NULL;
 	chaos_watch = &watch;
 	world = w;
 }

@@ -22,7 +22,7 @@
 
 struct sim_options {
 	uint32_t n_actions;		/* per seed */
-	bool lies, history, verbose;
+	bool lies, injects, history, verbose;
 };
 
 /* What is shared with the process that judges. */

@@ -197,7 +197,7 @@ START_TEST(in_shortage_dropping_and_passing_on_bring_every_frame_home)
 	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_HELD], 7 * 64);
 	rig_deliver(&rig, 1, 20);
 	rig_turn(&rig);
-	ck_assert(nbl_lane_is_short(&rig.lane));
+	ck_assert(nbl_lane_is_short(&rig.lane, &rig.lane.queues[0]));
 	held = rig.lane.figures.frames[NBL_FRAME_HELD];
 	actors[1].receive = _i ? drop : NULL;
 	rig_deliver(&rig, 0, 20);

@@ -57,7 +57,7 @@ struct handover {
 
 enum worker_op {
 	WORKER_MODULE_ADD,	/* module at position */
-	WORKER_MODULE_REMOVE,	/* module.name */
+	WORKER_MODULE_REMOVE,	/* module.name; force: whatever it holds */
 	WORKER_AUDIT,
 	WORKER_TAP_OPEN,	/* tap; its device comes with it */
 	WORKER_TAP_CLOSE,
@@ -75,6 +75,7 @@ struct worker_request {
 	uint32_t op;		/* enum worker_op */
 	uint32_t number;	/* comes back with the reply */
 	uint32_t position;
+	bool force;
 	struct module_conf module, was;
 	struct {
 		uint64_t cursor;

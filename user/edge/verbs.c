@@ -57,6 +57,9 @@ static const char nbllog_details[] =
 	"which path. They are noted from `nbllog NAME on` to `nbllog NAME off`, or until the\n"
 	"worker is replaced; the last 4096 of each lane are kept, at most 256 printed.\n";
 
+static const char module_remove_details[] =
+	"  force   also if it does not let go of its packets: they are dropped, as by it\n";
+
 /* By enum verb_id. */
 static const struct verb verbs[N_VERBS] = {
 	[VERB_ATTACH] = { VERB_ATTACH, "attach", NULL, "IF host | IF pair IF2 [KEY VALUE ...]",
@@ -76,8 +79,8 @@ static const struct verb verbs[N_VERBS] = {
 		"put a module into the stack", module_add_details, true, 2, 16 },
 	[VERB_MODULE_SET] = { VERB_MODULE_SET, "module", "set", "NAME MODULE KEY=VALUE ...",
 		"give a module other options", module_set_details, true, 3, 2 + 8 },
-	[VERB_MODULE_REMOVE] = { VERB_MODULE_REMOVE, "module", "remove", "NAME MODULE",
-		"take a module out of the stack", NULL, true, 2, 2 },
+	[VERB_MODULE_REMOVE] = { VERB_MODULE_REMOVE, "module", "remove", "NAME MODULE [force]",
+		"take a module out of the stack", module_remove_details, true, 2, 3 },
 	[VERB_PENDINGNBLS] = { VERB_PENDINGNBLS, "pendingnbls", NULL, "[NAME]",
 		"NBLs that are not home, and who has them", pendingnbls_details, false, 0, 1 },
 	[VERB_NBL] = { VERB_NBL, "nbl", NULL, "ID [NAME]",

@@ -408,9 +408,10 @@ static void forget_module(struct adapter *a, int at)
 		(a->conf.n_modules - (uint32_t)at) * sizeof(a->conf.modules[0]));
 }
 
-bool adapter_module_remove(struct adapter *a, const char *module, struct refusal *refusal)
+bool adapter_module_remove(struct adapter *a, const char *module, bool force,
+			   struct refusal *refusal)
 {
-	struct worker_request request = { .op = WORKER_MODULE_REMOVE };
+	struct worker_request request = { .op = WORKER_MODULE_REMOVE, .force = force };
 	struct worker_reply reply;
 	int at;
 

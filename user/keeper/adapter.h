@@ -40,7 +40,8 @@ void adapter_detach(struct adapter *a);
 /* Puts a module into the stack: last (nearest the upper port), or before/after the module named 'other'. */
 bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const char *before,
 			const char *after, struct refusal *refusal);
-bool adapter_module_remove(struct adapter *a, const char *module, struct refusal *refusal);
+/* force: also if it does not let go of its packets, which are then dropped. */
+bool adapter_module_remove(struct adapter *a, const char *module, bool force, struct refusal *refusal);
 
 /* Gives the module named 'options' (borrows) those options; others it has stay. It keeps its place. */
 bool adapter_module_set(struct adapter *a, const struct module_conf *options,

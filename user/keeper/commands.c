@@ -166,15 +166,23 @@ static void run_module_add(struct command *c)
 static void run_module_remove(struct command *c)
 {
 	struct refusal refusal = { .exit_status = STATUS_REFUSED };
-	struct adapter *a = adapter_named(c, c->words[0]);
+	bool force = c->n_words > 2;
+	struct adapter *a;
 
+	if (force && strcmp(c->words[2], "force")) {
+		refuse(c, STATUS_USAGE, "module remove: '%s' makes no sense. Try: nblctl module remove %s %s force",
+		       c->words[2], c->words[0], c->words[1]);
+		return;
+	}
+	a = adapter_named(c, c->words[0]);
 	if (!a)
 		return;
-	if (!adapter_module_remove(a, c->words[1], &refusal)) {
+	if (!adapter_module_remove(a, c->words[1], force, &refusal)) {
 		refuse_as(c, &refusal);
 		return;
 	}
-	log_notice("%s: module %s removed by command", c->words[0], c->words[1]);
+	log_notice("%s: module %s removed by %s", c->words[0], c->words[1],
+		   force ? "force" : "command");
 	answer_change(c, c->words[0], true);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* binding.c - opening and closing bindings; what they send and return. */
 #include "stack/binding.h"
+#include "stack/hops.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -355,13 +356,7 @@ void nbl_binding_cancel(struct nbl_binding *b, struct nbl_lane *lane, uint64_t c
 	(void)b;	/* ids of different senders never meet (CN-01) */
 	/* what is on its way to the modules is cancelled there */
 	nbl_lane_run_entered(lane);
-	for (uint32_t i = lane->n_filters; i-- > 0;) {
-		struct nbl_filter *f = &lane->filters[i]->f;
-
-		if (f->module->cancel_send)
-			f->module->cancel_send(f, cancel_id);
-	}
-	nbl_lane_cancel(lane, cancel_id);
+	nbl_lane_cancel_sends(lane, &lane->edge.f, cancel_id);
 	nbl_lane_hand_back(lane);
 	nbl_lane_publish_tx(lane);
 	nbl_lane_enter(before);

@@ -230,7 +230,7 @@ static void wake(struct nbl_filter *f)
 	const struct nbl_lane *lane = nbl_engine_part(f)->lane;
 	uint64_t one = 1;
 
-	__atomic_store_n(&f->wake_ns, 1, __ATOMIC_SEQ_CST);
+	atomic_store(&nbl_engine_part(f)->wake_wanted, true);
 	if (write(lane->wake_fd, &one, sizeof(one)) < 0)
 		return;		/* EAGAIN: it is being woken already */
 }

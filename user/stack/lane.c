@@ -170,18 +170,30 @@ void nbl_lane_set_time(struct nbl_lane *lane)
 		lane->filters[i]->f.now_ns = lane->now_ns;
 }
 
+static bool is_due(const struct nbl_lane *lane, const struct nbl_lane_filter *lf)
+{
+	return (lf->f.wake_ns && lf->f.wake_ns <= lane->now_ns) ||
+	       NBL_UNLIKELY(atomic_load_explicit(&lf->wake_wanted, memory_order_relaxed));
+}
+
 /* Returns how many ran. */
 static uint32_t run_timers(struct nbl_lane *lane)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < lane->n_filters; i++) {
-		struct nbl_filter *f = &lane->filters[i]->f;
+		struct nbl_lane_filter *lf = lane->filters[i];
+		struct nbl_filter *f = &lf->f;
+		uint16_t before;
 
-		if (!f->wake_ns || f->wake_ns > lane->now_ns || !f->module->timer)
+		if (!is_due(lane, lf) || !f->module->timer)
 			continue;
+		/* first, so that a wake that comes from now on counts again */
+		atomic_store(&lf->wake_wanted, false);
 		lane->n_burst = 0;
+		before = nbl_holder_enter(f->id);
 		f->wake_ns = f->module->timer(f, lane->now_ns);
+		nbl_holder_enter(before);
 		nbl_lane_publish_tx(lane);
 		n++;
 	}
@@ -267,7 +279,7 @@ static uint64_t time_to_sleep(const struct nbl_lane *lane)
 	for (uint32_t i = 0; i < lane->n_filters; i++) {
 		uint64_t wake_ns = lane->filters[i]->f.wake_ns;
 
-		if (wake_ns && wake_ns <= lane->now_ns)
+		if (is_due(lane, lane->filters[i]))
 			return 0;
 		if (wake_ns && wake_ns - lane->now_ns < longest)
 			longest = wake_ns - lane->now_ns;

@@ -84,6 +84,7 @@ struct nbl_lane_filter {
 	int64_t most_held;		/* on this lane, before it is only lent packets (HP-04) */
 	uint8_t gate;			/* enum nbl_gate (hops.h): what comes to it in its state and health */
 	_Atomic bool pause_pending;	/* its pause() is not done (FS-04) */
+	_Atomic bool wake_wanted;	/* by nbl_filter_wake(): timer() is due */
 	uint64_t lent, skipped;		/* packets, at its limit */
 };
 

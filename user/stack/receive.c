@@ -103,8 +103,10 @@ bool nbl_lane_is_short(const struct nbl_lane *lane, struct nbl_lane_queue *lq)
 
 	if (NBL_LIKELY(!n_held && !lq->short_of_frames))
 		return false;
-	/* of this queue's frames at most so many */
+	/* of this queue's frames at most so many, the burst in hand aside */
 	n_out = lq->n_frames - lq->n_free - lq->n_posted;
+	n_out -= n_out < lane->figures.frames[NBL_FRAME_HAND] ? n_out
+							      : lane->figures.frames[NBL_FRAME_HAND];
 	if (n_held > n_out)
 		n_held = n_out;
 	/* two marks, so that it does not change with every packet */

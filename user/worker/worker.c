@@ -163,6 +163,11 @@ static int set_up(struct worker *w, const struct handover *h, int *sockets, char
 		r = add_module(w, &h->modules[i], i, why, why_size);
 	if (!r)
 		r = nbl_bindings_new(w->lanes, w->n_lanes, &w->bindings);
+	if (!r) {
+		w->stack.ends.arg = w->bindings;
+		w->stack.ends.pause = nbl_bindings_pause;
+		w->stack.ends.restart = nbl_bindings_restart;
+	}
 	if (!r && h->has_tap)
 		r = tap_open(w->bindings, w->pool, &h->tap, sockets[h->n_queues], &w->tap);
 	for (uint32_t i = 0; i < w->n_lanes && !r; i++)
@@ -239,7 +244,7 @@ void worker_tick(struct worker *w)
 					     (uint64_t)now.tv_nsec / 1000000));
 }
 
-static int remove_module(struct worker *w, const char *name, char *why, size_t why_size)
+static int remove_module(struct worker *w, const char *name, bool force, char *why, size_t why_size)
 {
 	int i = nbl_stack_find(&w->stack, name);
 	int r;
@@ -247,6 +252,10 @@ static int remove_module(struct worker *w, const char *name, char *why, size_t w
 	if (i < 0) {
 		snprintf(why, why_size, "module %s is not in the stack", name);
 		return i;
+	}
+	if (force) {
+		nbl_stack_evict(&w->stack, (uint32_t)i);
+		return 0;
 	}
 	r = nbl_stack_remove(&w->stack, (uint32_t)i);
 	if (r == -EBUSY)
@@ -295,7 +304,7 @@ static int set_module(struct worker *w, const struct worker_request *request, ch
 {
 	int i = nbl_stack_find(&w->stack, request->module.name);
 	char again[128] = "";
-	int r = remove_module(w, request->module.name, why, why_size);
+	int r = remove_module(w, request->module.name, false, why, why_size);
 
 	if (r < 0)
 		return r;
@@ -334,8 +343,8 @@ void worker_serve(struct worker *w, const struct worker_request *request, int fd
 					  sizeof(reply.text));
 		break;
 	case WORKER_MODULE_REMOVE:
-		reply.result = remove_module(w, request->module.name, reply.text,
-					     sizeof(reply.text));
+		reply.result = remove_module(w, request->module.name, request->force,
+					     reply.text, sizeof(reply.text));
 		break;
 	case WORKER_MODULE_SET:
 		reply.result = set_module(w, request, reply.text, sizeof(reply.text));

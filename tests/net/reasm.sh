@@ -151,6 +151,11 @@ holds_nothing()
 	[ "$(held)" = 0 ]
 }
 
+holds_many()
+{
+	[ "$(held)" -gt 100 ]
+}
+
 a_flood_of_fragments_that_never_complete_leaves_others_alone()
 {
 	local flood most=0 now lost
@@ -159,7 +164,7 @@ a_flood_of_fragments_that_never_complete_leaves_others_alone()
 	fragments first 10.99.0.1 10.99.0.2 --count 300000 &
 	flood=$!
 	adopt "$flood"
-	wait_until "fragments held" 3 eval '[ "$(held)" -gt 100 ]'
+	wait_until "fragments held" 3 holds_many
 	in_ns peer ping -q -c 50 -i 0.02 -W 1 10.99.0.2 >"$work/ping"
 	while is_running "$flood"; do
 		now=$(held)

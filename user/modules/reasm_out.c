@@ -154,8 +154,8 @@ static int make_whole(const struct nbl_filter *f, struct reasm_datagram *d, uint
 		p->first_nb->data_length = place.length;
 	}
 	r = nbl_alloc_reassembled(parts, n, &params, f->pool, f->pool, &d->whole);
-	while (n--)
-		*parts[n]->first_nb = saved[n];
+	for (uint32_t i = 0; i < n; i++)
+		*parts[i]->first_nb = saved[i];
 	d->whole_delta = delta;
 	return r;
 }

@@ -83,12 +83,14 @@ static enum reasm_reason find_place(const struct reasm_datagram *d, const struct
 				    const struct reasm_fragment *fragment, struct nbl **ret_before)
 {
 	uint32_t end = fragment->offset + fragment->length;
-	struct nbl *before = NULL;
+	struct nbl *before = NULL, *p = d->pieces.head;
 
 	/* mostly they come in order */
-	if (d->pieces.head && end_of(reasm_place_of(d->pieces.tail)) <= fragment->offset)
+	if (p && end_of(reasm_place_of(d->pieces.tail)) <= fragment->offset) {
 		before = d->pieces.tail;
-	for (struct nbl *p = before ? NULL : d->pieces.head; p; p = p->next) {
+		p = NULL;
+	}
+	for (; p; p = p->next) {
 		struct reasm_place place = reasm_place_of(p);
 
 		if (place.offset >= end)

@@ -45,6 +45,16 @@ static int ready(void *arg, enum nbl_inject_path path, const struct nbl_inject_t
 	return -EAGAIN;
 }
 
+/* The lane this thread acts for, or n_lanes. */
+static uint32_t lane_at_hand(const struct filter *c)
+{
+	uint32_t i = 0;
+
+	while (i < c->n_lanes && !nbl_lane_is_current(&c->lanes[i]))
+		i++;
+	return i;
+}
+
 /* The lane that 'n' came by, or its ancestors did, so that a flow keeps its order; else the caller's own. */
 static uint32_t lane_for(const struct filter *c, const struct nbl *n)
 {
@@ -54,21 +64,58 @@ static uint32_t lane_for(const struct filter *c, const struct nbl *n)
 		root = root->parent;
 	if (root->kind == NBL_KIND_RECEIVE)
 		return nbl_lane_home_queue(root)->lane->index;
-	for (uint32_t i = 0; i < c->n_lanes; i++) {
-		if (nbl_lane_is_current(&c->lanes[i]))
-			return i;
-	}
+	if (lane_at_hand(c) < c->n_lanes)
+		return lane_at_hand(c);
 	return nbl_lane_for(c->lanes, c->n_lanes, n);
+}
+
+/* What is gathered for lane 'l'. */
+static struct nbl_chain *gathered(struct filter *c, uint32_t l, enum nbl_entry entry)
+{
+	struct filter_lane *state = atomic_load(&c->on)[l].f.lane_state;
+
+	return &state->gathered[entry];
+}
+
+void filter_gather_entered(struct filter *c, uint32_t l)
+{
+	struct nbl_lane *lane = &c->lanes[l];
+
+	for (int e = 0; e < NBL_N_ENTRIES; e++) {
+		struct nbl *last = NULL, *next;
+
+		/* latest first: turned round */
+		for (struct nbl *n = nbl_returns_take(&lane->entries[e]); n; n = next) {
+			next = n->next;
+			n->next = last;
+			last = n;
+			atomic_fetch_sub(&lane->n_entered, 1);
+		}
+		for (struct nbl *n = last; n; n = next) {
+			next = n->next;
+			if (nbl_inject_is_pending(n))
+				nbl_chain_append(gathered(c, l, (enum nbl_entry)e), n);
+			else
+				nbl_lane_enter_nbl(lane, (enum nbl_entry)e, n);
+		}
+	}
 }
 
 static int submit(void *arg, enum nbl_inject_path path, struct nbl *n)
 {
 	struct filter *c = arg;
+	enum nbl_entry entry = is_sent(path) ? NBL_ENTRY_SEND : NBL_ENTRY_RECEIVE;
 	struct nbl_lane *lane = &c->lanes[lane_for(c, n)];
 
+	/* lanes are at rest, or this is the only one's thread */
+	if (NBL_UNLIKELY(atomic_load_explicit(&c->gathers, memory_order_relaxed)) &&
+	    lane_at_hand(c) < c->n_lanes) {
+		nbl_chain_append(gathered(c, lane->index, entry), n);
+		return 0;
+	}
 	if (atomic_load_explicit(&lane->n_entered, memory_order_relaxed) >= MOST_ENTERED)
 		return -ENOBUFS;
-	nbl_lane_enter_nbl(lane, is_sent(path) ? NBL_ENTRY_SEND : NBL_ENTRY_RECEIVE, n);
+	nbl_lane_enter_nbl(lane, entry, n);
 	return 0;
 }
 

@@ -204,6 +204,51 @@ static uint64_t run_callouts(const struct filter *c, uint16_t holder, uint64_t n
 	return next;
 }
 
+/*
+ * What was injected while the stack is closed at its ends goes on from here: shown once more,
+ * as any injected packet, then past those beyond. It was handed to nobody, so it is not
+ * counted as handed on. True if there was any.
+ */
+static bool pass_gathered(struct nbl_filter *f)
+{
+	struct filter_lane *state = f->lane_state;
+	bool any = false;
+
+	for (int e = 0; e < NBL_N_ENTRIES; e++) {
+		bool sends = e == NBL_ENTRY_SEND;
+		const struct nbl_hop *on = sends ? &f->send : &f->indicate;
+		const struct nbl_hop *back = sends ? &f->complete : &f->give_back;
+		struct nbl_chain chain = nbl_chain_take(&state->gathered[e]);
+		struct nbl_wfp_result r;
+
+		if (!chain.head)
+			continue;
+		any = true;
+		r = classify(f, sends ? WFP_WAY_SEND : WFP_WAY_RECEIVE, chain, 0, false);
+		nbl_chain_join(&r.dropped, &r.absorbed);
+		if (r.dropped.head)
+			back->handle(back->to, r.dropped, 0, 0);
+		if (r.passed.head)
+			on->handle(on->to, r.passed, 0, 0);
+	}
+	return any;
+}
+
+/* Until callouts have nothing left to decide. What is injected meanwhile is gathered. */
+static void work_off(struct nbl_filter *f)
+{
+	struct filter *c = f->context;
+
+	atomic_store(&c->gathers, true);
+	for (int i = 0; i <= NBL_MAX_INJECTIONS; i++) {
+		if (!f->lane)
+			run_callouts(c, f->id, UINT64_MAX);
+		if (!pass_gathered(f))
+			break;
+	}
+	atomic_store(&c->gathers, false);
+}
+
 #define PAUSE_LOOK_NS 1000000ull	/* while a pause waits for what others hold */
 
 static uint64_t filter_timer(struct nbl_filter *f, uint64_t now_ns)
@@ -214,11 +259,16 @@ static uint64_t filter_timer(struct nbl_filter *f, uint64_t now_ns)
 
 	if (f->lane)
 		return 0;
-	next = run_callouts(c, f->id, pausing ? UINT64_MAX : now_ns);
 	if (pausing) {
+		/* with several lanes the others run: what is gathered for them would be theirs */
+		if (c->n_lanes == 1)
+			work_off(f);
+		else
+			run_callouts(c, f->id, UINT64_MAX);
 		filter_end_pause(c);
 		return now_ns + PAUSE_LOOK_NS;
 	}
+	next = run_callouts(c, f->id, now_ns);
 	if (!nbl_wfp_has_flows(c->wfp))
 		return next;
 	if (c->age_ns <= now_ns) {
@@ -229,18 +279,18 @@ static uint64_t filter_timer(struct nbl_filter *f, uint64_t now_ns)
 }
 
 /*
- * What callouts keep is decided and injected, and sent from here; what is then still
- * with the kernel, or held by somebody, is waited for. Rules: CL-12, FS-04.
+ * What callouts keep is decided, injected, and sent from here, for the stack may be closed
+ * at its ends; what is then with the kernel, or held by somebody, is waited for. Rules: CL-12, FS-04.
  */
 static int filter_pause(struct nbl_filter *f)
 {
 	struct filter *c = f->context;
 
 	note_place(f);
-	if (!f->lane)
-		run_callouts(c, f->id, UINT64_MAX);
-	if (c->lanes && nbl_lane_is_current(&c->lanes[f->lane]))
-		nbl_lane_run_entered(&c->lanes[f->lane]);
+	if (c->lanes) {
+		filter_gather_entered(c, f->lane);
+		work_off(f);
+	}
 	if (f->lane || filter_is_idle(c))
 		return 0;
 	atomic_store(&c->pausing, true);
@@ -282,6 +332,7 @@ const struct nbl_module nbl_module_filter = {
 			"[weight=N] [sublayer=N] [hard]; ... (also rule1= to rule64=) "
 			"callouts=NAME [KEY=VALUE ...], ...: inspect-inline, modify-inline, "
 			"inspect-oob, modify-oob",
+	.lane_state_size = sizeof(struct filter_lane),
 	.attach = filter_attach,
 	.restart = filter_restart,
 	.detach = filter_detach,

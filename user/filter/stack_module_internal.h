@@ -20,6 +20,11 @@ struct filter_loaded {
 	void *context;
 };
 
+/* Of the module on one lane: injected while the stack was closed, to go on from here. */
+struct filter_lane {
+	struct nbl_chain gathered[NBL_N_ENTRIES];
+};
+
 /* The module's context. */
 struct filter {
 	struct nbl_wfp *wfp;
@@ -33,6 +38,7 @@ struct filter {
 
 	uint64_t age_ns;		/* when flows are looked at next; lane 0's */
 	_Atomic bool down[NBL_N_SIDES];	/* by status indications */
+	_Atomic bool gathers;		/* what lane 0 injects goes to 'gathered', not to the ends of the stack */
 	_Atomic bool pausing;		/* pause() answered NBL_PENDING, which is not ended yet */
 };
 
@@ -44,6 +50,9 @@ void filter_join(struct filter *c);
 
 /* True if no callout holds anything and no injection is out. Any thread. */
 bool filter_is_idle(const struct filter *c);
+
+/* Adds to what was gathered for lane 'l' the injected NBLs that wait to enter it. Its lane at rest. */
+void filter_gather_entered(struct filter *c, uint32_t l);
 
 /* Ends a pause that was pending, if there is nothing left to wait for. Any thread. */
 void filter_end_pause(struct filter *c);

@@ -317,6 +317,53 @@ START_TEST(CL_12_taking_the_module_out_decides_what_callouts_hold)
 }
 END_TEST
 
+static bool closed;
+
+/* The end of a stack that is closed: nothing that enters there is let in. */
+static void refuse(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags)
+{
+	const struct nbl_hop *back = &rig.lane.return_first;
+
+	closed = true;
+	back->handle(back->to, chain, 0, 0);
+}
+
+START_TEST(PE_01_what_is_decided_while_the_stack_is_closed_is_sent_all_the_same)
+{
+	struct nbl_hop open;
+	struct recipe r;
+
+	begin("inbound-mac callout:inspect-oob", "inspect-oob hold-ms=1");
+	for (int i = 0; i < 6; i++) {
+		r = numbered(i);
+		deliver(LOWER, &r);
+		turn();
+	}
+	/* some are decided and wait to enter; one is still held */
+	clock_now += 2000000;
+	nbl_lane_enter(&rig.lane);
+	filter()->wake_ns = nbl_module_filter.timer(filter(), clock_now);
+	nbl_lane_enter(NULL);
+	ck_assert_uint_gt(atomic_load(&rig.lane.n_entered), 0);
+	open = rig.lane.indicate_first;
+	rig.lane.indicate_first.handle = refuse;
+	closed = false;
+	filter()->engine = &(const struct nbl_engine_ops){ .pause_complete = paused };
+	nbl_lane_enter(&rig.lane);
+	ck_assert_int_eq(nbl_module_filter.pause(filter()), NBL_PENDING);
+	nbl_lane_publish_tx(&rig.lane);
+	nbl_lane_enter(NULL);
+	settle();
+	ck_assert(!closed);
+	rig.lane.indicate_first = open;
+	for (int i = 0; i < 6; i++) {
+		r = numbered(i);
+		ck_assert_msg(recipe_left(UPPER, &r), "packet %d", i);
+	}
+	finish();
+}
+END_TEST
+
 static struct nbl *kept;
 
 static void keep_one(const struct nbl_classify_in *in, struct nbl_classify_out *out)
@@ -364,6 +411,7 @@ int main(void)
 		{ CL_07_of_two_out_of_band_callouts_one_takes_the_packet_and_it_is_sent_once, 1 },
 		{ PE_01_held_50_ms_then_sent_or_discarded_and_every_frame_is_accounted_for, 2 },
 		{ BUG_03_without_memory_the_packet_passes_and_nothing_leaks, 1 },
+		{ PE_01_what_is_decided_while_the_stack_is_closed_is_sent_all_the_same, 1 },
 		{ CL_12_taking_the_module_out_decides_what_callouts_hold, 1 },
 		{ CL_12_a_pause_waits_until_a_pended_packet_is_let_go, 1 },
 	};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_filter_inject.c - injecting in a stack: in at an end, out of a port, back to who injected. */
+/* test_filter_inject.c - injecting in a stack: in at an end, out of a port, and back. */
 #include "filter/stack_module_internal.h"
 #include "filter_fixture.h"
 
@@ -161,7 +161,8 @@ START_TEST(IN_07_an_original_may_go_without_a_completion_function_and_comes_home
 	deliver(LOWER, &r);
 	settle();
 	n = collect(1).head;
-	ck_assert_int_eq(nbl_inject_mac_receive(fix.wfp, handle, NULL, &target, chain_of(n), NULL, NULL), 0);
+	ck_assert_int_eq(nbl_inject_mac_receive(fix.wfp, handle, NULL, &target, chain_of(n), NULL,
+						NULL), 0);
 	/* the engine has its own reference until the end */
 	ck_assert_int_eq(nbl_callout_dereference(fix.wfp, probe.id, n), 0);
 	rig_check(&rig);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_filter_rule.c - filters as lines of text: what they mean, and every way they can be wrong. */
+/* test_filter_rule.c - filters as text: what it means, and every way to be wrong. */
 #include "filter/rule.h"
 #include "unit.h"
 
@@ -155,20 +155,25 @@ static const struct {
 	{ "inbound-mac dport=99999999999999999999 block", "is not a value of dport" },
 	{ "inbound-mac dport:any=1-2 block", "'1-2' is not a value of dport" },
 	{ "inbound-mac vlan=4096 block", "'4096' is not a value of vlan" },
-	{ "inbound-mac protocol=quic block", "'quic' is not a value of protocol: it takes a number, LOW-HIGH or a name" },
-	{ "inbound-mac mac-src=1:2:3 block", "'1:2:3' is not a value of mac-src: it takes an address like" },
+	{ "inbound-mac protocol=quic block",
+	  "'quic' is not a value of protocol: it takes a number, LOW-HIGH or a name" },
+	{ "inbound-mac mac-src=1:2:3 block",
+	  "'1:2:3' is not a value of mac-src: it takes an address like" },
 	{ "inbound-mac mac-src=1:2:3:4:5:6:7 block", "is not a value of mac-src" },
 	{ "inbound-mac mac-src=+1:2:3:4:5:6 block", "is not a value of mac-src" },
 	{ "inbound-mac mac-src:any=02:00:00:00:00:01 block", "is not a value of mac-src" },
-	{ "inbound-mac src=10.0.0 block", "'10.0.0' is not a value of src: it takes an address, or ADDRESS/BITS" },
+	{ "inbound-mac src=10.0.0 block",
+	  "'10.0.0' is not a value of src: it takes an address, or ADDRESS/BITS" },
 	{ "inbound-mac src=10.0.0.0/33 block", "'10.0.0.0/33' is not a value of src" },
 	{ "inbound-mac src=10.0.0.0/ block", "is not a value of src" },
 	{ "inbound-mac src=fd00::/129 block", "is not a value of src" },
 	{ "inbound-mac src:all=10.0.0.1 block", "is not a value of src" },
 	{ "inbound-mac src=0123456789012345678901234567890123456789012345678901234567890123 block",
 	  "is not a value of src" },
-	{ "inbound-ip4 src=fd00::1 block", "'fd00::1' is an address of IPv6, layer inbound-ip4 shows IPv4" },
-	{ "outbound-ip6 dst=10.0.0.0/8 block", "'10.0.0.0/8' is an address of IPv4, layer outbound-ip6 shows IPv6" },
+	{ "inbound-ip4 src=fd00::1 block",
+	  "'fd00::1' is an address of IPv6, layer inbound-ip4 shows IPv4" },
+	{ "outbound-ip6 dst=10.0.0.0/8 block",
+	  "'10.0.0.0/8' is an address of IPv4, layer outbound-ip6 shows IPv6" },
 	{ "inbound-mac callout: ", "'callout:' names no callout" },
 	{ "inbound-mac inspect:01234567890123456789012345678901", "names no callout" },
 	{ "inbound-mac block permit", "'permit' may not follow the action" },

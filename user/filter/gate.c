@@ -43,7 +43,7 @@ static bool is_of_ip(uint8_t field)
 	}
 }
 
-/* Widens 'g' by the conditions on EtherType, of which one must hold. False if there are none to go by. */
+/* Widens 'g' by the conditions on EtherType, of which one must hold. False if there are none. */
 static bool admit_types(struct wfp_gate *g, const struct wfp_filter *f)
 {
 	bool any = false;

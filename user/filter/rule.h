@@ -56,7 +56,10 @@ struct filter_name {
 /* The field written so, or NULL. Returns borrowed, for ever. */
 const struct filter_field *filter_field_find(const char *name, size_t size);
 
-/* Understands one value of 'f' as 'match' has it (EQUAL stands for whatever fits). False if it is none; fills ret. */
+/*
+ * Understands one value of 'f' as 'match' has it; EQUAL stands for whatever fits (borrows
+ * 'text', fills ret). False if it is none.
+ */
 bool filter_value_parse(const struct filter_field *f, enum nbl_wfp_match match, const char *text,
 			struct nbl_wfp_condition *ret);
 

@@ -28,7 +28,8 @@ struct maker {
 	size_t error_size;
 };
 
-static int __attribute__((format(printf, 2, 3))) fail(const struct maker *m, const char *format, ...)
+static int __attribute__((format(printf, 2, 3)))
+fail(const struct maker *m, const char *format, ...)
 {
 	va_list args;
 	int n = snprintf(m->error, m->error_size, "filter: ");

@@ -55,7 +55,7 @@ static uint32_t lane_at_hand(const struct filter *c)
 	return i;
 }
 
-/* The lane that 'n' came by, or its ancestors did, so that a flow keeps its order; else the caller's own. */
+/* The lane 'n' or its ancestors came by, so that a flow keeps its order; else the caller's own. */
 static uint32_t lane_for(const struct filter *c, const struct nbl *n)
 {
 	const struct nbl *root = n;

@@ -280,7 +280,8 @@ static uint64_t filter_timer(struct nbl_filter *f, uint64_t now_ns)
 
 /*
  * What callouts keep is decided, injected, and sent from here, for the stack may be closed
- * at its ends; what is then with the kernel, or held by somebody, is waited for. Rules: CL-12, FS-04.
+ * at its ends; what is then with the kernel, or held by somebody, is waited for.
+ * Rules: CL-12, FS-04.
  */
 static int filter_pause(struct nbl_filter *f)
 {

@@ -51,7 +51,7 @@ void filter_join(struct filter *c);
 /* True if no callout holds anything and no injection is out. Any thread. */
 bool filter_is_idle(const struct filter *c);
 
-/* Adds to what was gathered for lane 'l' the injected NBLs that wait to enter it. Its lane at rest. */
+/* Adds to what was gathered for lane 'l', at rest, the injected NBLs that wait to enter it. */
 void filter_gather_entered(struct filter *c, uint32_t l);
 
 /* Ends a pause that was pending, if there is nothing left to wait for. Any thread. */

@@ -86,8 +86,9 @@ static int set_mac(struct parser *p, const struct nbl_option *o)
 	if (sscanf(o->value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
 		   &mac[3], &mac[4], &mac[5], &n) == 6 && !o->value[n] && !(mac[0] & 1))
 		return 0;
-	snprintf(p->error, p->error_size, "%s: mac is a station's address like 02:00:00:00:00:01, not '%s'",
-		 p->callout, o->value);
+	snprintf(p->error, p->error_size,
+		 "%s: mac is a station's address like 02:00:00:00:00:01, not '%s'", p->callout,
+		 o->value);
 	return -EINVAL;
 }
 

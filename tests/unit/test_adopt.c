@@ -75,6 +75,109 @@ static const struct nbl_module sieve = {
 	.receive = sieve_receive, .status = nbl_filter_pass_status,
 };
 
+/*
+ * Sends by all ways there are: as it is; by a child; by two children on two queues; by a
+ * copy. Parents are kept until their children are done.
+ */
+static struct {
+	struct nbl_lane *lane;
+	struct nbl_filter *filter;
+} forker;
+
+static void send_own(struct nbl *n, enum nbl_side side)
+{
+	struct nbl_chain own = NBL_CHAIN_EMPTY;
+
+	n->source_handle = nbl_handle_of_module(9, 1);
+	nbl_chain_append(&own, n);
+	nbl_lane_transmit(forker.lane, own, side);
+}
+
+static void fork_one(struct nbl_filter *f, struct nbl *n, uint32_t n_children)
+{
+	struct nbl *children[2];
+
+	for (uint32_t i = 0; i < n_children; i++)
+		RIG_MUST((children[i] = nbl_alloc_clone(n, forker.lane->pool)));
+	for (uint32_t i = 0; i < n_children; i++)
+		send_own(children[i], i ? NBL_LOWER : NBL_UPPER);
+	(void)f;
+}
+
+static void send_copy(struct nbl_filter *f, struct nbl *n)
+{
+	struct nbl_chain original = NBL_CHAIN_EMPTY;
+	struct nbl *copy;
+
+	if (nbl_alloc_copy(n, forker.lane->pool, forker.lane->pool, &copy) == 0)
+		send_own(copy, NBL_UPPER);
+	n->outcome = NBL_OUTCOME_CONSUMED;
+	nbl_chain_append(&original, n);
+	nbl_filter_return(f, original);
+}
+
+static void fork_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
+			 uint32_t flags)
+{
+	struct nbl_chain plain = NBL_CHAIN_EMPTY;
+	struct rig_packet p;
+	struct nbl *n;
+
+	forker.filter = f;
+	/* a borrowed one may not be kept, so it has no children */
+	if (flags & NBL_RECEIVE_RESOURCES) {
+		nbl_filter_indicate(f, chain, port, flags);
+		return;
+	}
+	while ((n = nbl_chain_pop(&chain))) {
+		memcpy(&p, nbl_nb_data(&n->nb), sizeof(p));
+		if (p.sequence % 4 == 0)
+			nbl_chain_append(&plain, n);
+		else if (p.sequence % 4 == 3)
+			send_copy(f, n);
+		else
+			fork_one(f, n, p.sequence % 4);
+	}
+	if (plain.head)
+		nbl_filter_indicate(f, plain, port, flags);
+}
+
+static void end_own(void *arg, struct nbl_lane *lane, struct nbl_chain chain)
+{
+	struct nbl *n;
+
+	(void)arg;
+	(void)lane;
+	while ((n = nbl_chain_pop(&chain))) {
+		struct nbl_chain original = NBL_CHAIN_EMPTY;
+		struct nbl *parent = n->parent;
+
+		if (!parent) {
+			RIG_MUST(!nbl_free(n));
+			continue;
+		}
+		RIG_MUST(!nbl_free_clone(n));
+		if (parent->child_ref_count)
+			continue;
+		parent->outcome = NBL_OUTCOME_CONSUMED;
+		nbl_chain_append(&original, parent);
+		nbl_filter_return(forker.filter, original);
+	}
+}
+
+static void set_up_forker(struct rig *r)
+{
+	forker.lane = &r->lane;
+	nbl_lane_set_end(&r->lane, NBL_ORIGIN_MODULE, end_own, NULL);
+}
+
+static const struct nbl_module forking = {
+	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "forking",
+	.flags = NBL_MODULE_HOLDS, .receive = fork_receive,
+};
+
+static const struct nbl_module *const only_forking[] = { &forking, NULL };
+static const struct nbl_module *const forking_and_watch[] = { &forking, &watch, NULL };
 static const struct nbl_module *const only_count[] = { &nbl_module_count, NULL };
 static const struct nbl_module *const watch_and_count[] = { &watch, &nbl_module_count, NULL };
 static const struct nbl_module *const only_sieve[] = { &sieve, NULL };
@@ -85,6 +188,24 @@ static const struct nbl_module *const only_delay[] = { &nbl_module_delay, NULL }
 #define LIVES 200
 #define SECONDS 4
 #define MOST_LOST 64	/* per death: the burst in hand */
+
+/* With the pool, and whoever ends what modules originate there before the interrupted burst runs again. */
+static void bring_up(struct rig *r, const struct nbl_module *const *modules,
+		     enum nbl_takeover takeover)
+{
+	rig_prepare(r, modules);
+	set_up_forker(r);
+	RIG_MUST(!nbl_lanes_make_pool(&r->lane, 1, &r->memory, takeover, &r->pool));
+	nbl_lane_adopt(&r->lane, takeover);
+}
+
+static bool pool_is_whole(struct rig *r)
+{
+	struct nbl_pool_counts c;
+
+	nbl_pool_get_counts(r->pool, &c);
+	return c.frames_free == c.n_frames && c.nbls_free == c.n_nbls;
+}
 
 static void note_audit(struct rig *r)
 {
@@ -101,7 +222,7 @@ static void live(struct rig *r, const struct nbl_module *const *modules,
 		 enum nbl_takeover takeover)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	rig_up(r, modules, takeover);
+	bring_up(r, modules, takeover);
 	note_audit(r);
 	nbl_lane_enter(&r->lane);
 	r->world->ready = 1;
@@ -130,6 +251,38 @@ static void play_kernel(struct rig *r, struct rig_random *random)
 	}
 }
 
+/* True if 'frame' is in a TX ring. We are its consumer, so it stays there while we look. */
+static bool is_in_tx(struct rig *r, const struct nbl_queue *queues, uint64_t frame)
+{
+	for (uint32_t i = 0; i < r->n_queues; i++) {
+		const struct nbl_ring *ring = &queues[i].tx.ring;
+		uint32_t end = nbl_ring_load(ring->producer);
+
+		for (uint32_t slot = *ring->consumer; slot != end; slot++)
+			if (((const struct xdp_desc *)ring->entries)[slot & (ring->size - 1)].addr /
+			    2048 == frame)
+				return true;
+	}
+	return false;
+}
+
+/* The kernel would write the next frame of a fill ring while it is to be read from a TX ring. */
+static const char *posted_while_sent(struct rig *r)
+{
+	struct nbl_queue queues[RIG_MAX_QUEUES];
+
+	rig_adopt_queues(r, queues);
+	for (uint32_t i = 0; i < r->n_queues; i++) {
+		const struct nbl_ring *ring = &queues[i].fill.ring;
+		uint32_t slot = *ring->consumer;
+
+		if (nbl_ring_used(ring) &&
+		    is_in_tx(r, queues, ((const uint64_t *)ring->entries)[slot & (ring->size - 1)] / 2048))
+			return "a frame is posted while it is being sent";
+	}
+	return NULL;
+}
+
 static void assert_no_fault(const char *fault, const char *when, int life)
 {
 	if (fault)
@@ -138,7 +291,7 @@ static void assert_no_fault(const char *fault, const char *when, int life)
 
 /* One life and its death; the kernel goes on throughout. */
 static void let_live_and_kill(struct rig *r, struct rig_random *random, int life,
-			      enum nbl_takeover takeover)
+			      const struct nbl_module *const *modules, enum nbl_takeover takeover)
 {
 	uint64_t end, life_ns = 20000 + rig_random_below(random, 1u << (10 + life % 14));
 	pid_t child;
@@ -146,7 +299,7 @@ static void let_live_and_kill(struct rig *r, struct rig_random *random, int life
 	r->world->ready = 0;
 	child = fork();
 	if (!child)
-		live(r, only_count, life ? takeover : NBL_TAKEOVER_FRESH);
+		live(r, modules, life ? takeover : NBL_TAKEOVER_FRESH);
 	while (!r->world->ready) {
 		if (life)
 			play_kernel(r, random);
@@ -156,6 +309,7 @@ static void let_live_and_kill(struct rig *r, struct rig_random *random, int life
 	for (end = rig_now_ns() + life_ns; rig_now_ns() < end;) {
 		play_kernel(r, random);
 		assert_no_fault(rig_figures_fault(r), "alive", life);
+		assert_no_fault(posted_while_sent(r), "alive", life);
 	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
@@ -164,22 +318,24 @@ static void let_live_and_kill(struct rig *r, struct rig_random *random, int life
 	ck_assert_uint_eq(r->world->violations, 0);
 }
 
-static int kill_many(struct rig *r, enum nbl_takeover takeover)
+static int kill_many(struct rig *r, const struct nbl_module *const *modules,
+		     enum nbl_takeover takeover)
 {
 	struct rig_random random = rig_random(0x5eed0001);
 	uint64_t end = rig_now_ns() + SECONDS * 1000000000ull;
 	int life;
 
-	rig_make(r, RIG_SHAPE(.n_lower = 2, .n_upper = 2, .n_frames = 192, .start_at = 0xffffff00u));
+	rig_make(r, RIG_SHAPE(.n_lower = 2, .n_upper = 2, .n_frames = 192, .n_pool_frames = 64,
+			      .start_at = 0xffffff00u));
 	for (life = 0; life < LIVES && rig_now_ns() < end; life++)
-		let_live_and_kill(r, &random, life, takeover);
-	rig_up(r, only_count, takeover);
+		let_live_and_kill(r, &random, life, modules, takeover);
+	bring_up(r, modules, takeover);
 	rig_settle(r);
 	rig_check(r);
-	ck_assert_uint_eq(rig_wrong(r), 0);
 	ck_assert_uint_eq(nbl_figures_in_flight(&r->lane.figures), 0);
 	ck_assert_uint_eq(rig_lost_frames(r), 0);
 	ck_assert_uint_eq(r->lane.figures.received, rig_delivered(r));
+	ck_assert_msg(pool_is_whole(r), "frames of the pool are lost");
 	printf("%d lives, %llu turns, %llu packets, %llu lost\n", life,
 	       (unsigned long long)r->world->turns, (unsigned long long)rig_delivered(r),
 	       (unsigned long long)(rig_delivered(r) - rig_left(r)));
@@ -191,7 +347,7 @@ START_TEST(killed_at_random_with_replay_loses_and_duplicates_nothing_and_keeps_o
 {
 	static struct rig r;
 
-	kill_many(&r, NBL_TAKEOVER_REPLAY);
+	kill_many(&r, only_count, NBL_TAKEOVER_REPLAY);
 	rig_check_all_left(&r);
 	ck_assert_uint_eq(r.lane.figures.outcomes[NBL_OUTCOME_WORKER_DIED], 0);
 	rig_down(&r);
@@ -202,11 +358,23 @@ END_TEST
 START_TEST(killed_at_random_with_drop_loses_at_most_a_burst_a_death_and_counts_it)
 {
 	static struct rig r;
-	int deaths = kill_many(&r, NBL_TAKEOVER_DROP);
+	int deaths = kill_many(&r, only_count, NBL_TAKEOVER_DROP);
 	uint64_t lost = rig_delivered(&r) - rig_left(&r);
 
+	ck_assert_uint_eq(rig_wrong(&r), 0);
 	ck_assert_uint_le(lost, (uint64_t)deaths * MOST_LOST);
 	ck_assert_uint_eq(r.lane.figures.outcomes[NBL_OUTCOME_WORKER_DIED], lost);
+	rig_down(&r);
+	rig_free(&r);
+}
+END_TEST
+
+START_TEST(killed_at_random_while_frames_are_shared_no_frame_is_lost_or_posted_while_sent)
+{
+	static struct rig r;
+
+	kill_many(&r, _i ? forking_and_watch : only_forking,
+		  _i ? NBL_TAKEOVER_DROP : NBL_TAKEOVER_REPLAY);
 	rig_down(&r);
 	rig_free(&r);
 }
@@ -223,6 +391,7 @@ struct scenario {
 	bool replay_loses_nothing;
 	uint32_t most_lost;		/* with drop, and with replay if that may lose */
 	uint32_t n_sieved;		/* how many of three packets a module drops on purpose: 0 or 1 */
+	bool originates;		/* what leaves is not what came: only frames and figures are judged */
 };
 
 /* Packets in all stages: to receive on both sides, in TX, completed, and frames to post. */
@@ -274,22 +443,43 @@ static void begin_due(struct rig *r)
 	rig_deliver(r, 1, 4);
 }
 
+/* Children, copies and packets as they are, in all stages; room is made inside the handler. */
+static void begin_forking(struct rig *r)
+{
+	rig_deliver(r, 0, 8);
+	rig_turn(r);
+	for (uint32_t q = 0; q < 2; q++) {
+		rig_take(r, q, 3);
+		rig_complete(r, q, 2);
+	}
+	r->world->calls_reach_kernel = true;
+	r->world->kick_takes = 3;
+	r->world->kick_completes = 2;
+	r->world->kick_result = -EAGAIN;
+	rig_deliver(r, 0, 9);
+}
+
+#define FORK_RINGS { .rx = 32, .tx = 8, .fill = 32, .completion = 32 }
 #define TIGHT { .rx = 32, .tx = 4, .fill = 32, .completion = 32 }
 
 static const struct scenario scenarios[] = {
-	{ "one queue each", { .n_frames = 48 }, only_count, begin_busy, 2, true, 64, 0 },
+	{ "one queue each", { .n_frames = 48 }, only_count, begin_busy, 2, true, 64, 0, false },
 	{ "indices past 2^32", { .n_frames = 48, .start_at = 0xffffffecu }, only_count, begin_busy,
-	  2, true, 64, 0 },
+	  2, true, 64, 0, false },
 	{ "two lower queues, one upper", { .n_lower = 2, .n_frames = 48 }, only_count, begin_busy,
-	  2, true, 64, 0 },
-	{ "returns seen by a module", { .n_frames = 48 }, watch_and_count, begin_busy, 2, true, 64, 0 },
+	  2, true, 64, 0, false },
+	{ "returns seen by a module", { .n_frames = 48 }, watch_and_count, begin_busy, 2, true, 64, 0, false },
 	{ "sending stuck inside the burst", { .n_frames = 32, .rings = TIGHT }, only_count,
-	  begin_tight, 3, true, 64, 0 },
+	  begin_tight, 3, true, 64, 0, false },
 	{ "stuck, and returns seen by a module", { .n_frames = 32, .rings = TIGHT },
-	  watch_and_count, begin_tight, 3, true, 64, 0 },
-	{ "a module that drops", { .n_frames = 48 }, only_sieve, begin_sieved, 2, true, 64, 1 },
-	{ "a module that holds", { .n_frames = 48 }, only_delay, begin_due, 2, false, 64, 0 },
-	{ "a whole burst", { .n_frames = 160 }, only_count, begin_full, 1, true, 64, 0 },
+	  watch_and_count, begin_tight, 3, true, 64, 0, false },
+	{ "a module that drops", { .n_frames = 48 }, only_sieve, begin_sieved, 2, true, 64, 1, false },
+	{ "a module that holds", { .n_frames = 48 }, only_delay, begin_due, 2, false, 64, 0, false },
+	{ "a whole burst", { .n_frames = 160 }, only_count, begin_full, 1, true, 64, 0, false },
+	{ "children and copies", { .n_frames = 64, .rings = FORK_RINGS }, only_forking,
+	  begin_forking, 2, false, 64, 0, true },
+	{ "children, and returns seen by a module", { .n_frames = 64, .rings = FORK_RINGS },
+	  forking_and_watch, begin_forking, 2, false, 64, 0, true },
 };
 
 /* ---- stepping ---- */
@@ -386,7 +576,7 @@ static const char *what_is_wrong(struct rig *r, const struct scenario *sc,
 	if (sc->n_sieved)
 		for (uint32_t i = 0; i < r->n_queues; i++)
 			sieved += i < r->shape.n_lower ? (r->world->flows[i].delivered + 1) / 3 : 0;
-	if (rig_wrong(r))
+	if (rig_wrong(r) && !sc->originates)
 		return "a packet left twice, out of order, changed or on the wrong port";
 	if (f->received != rig_delivered(r))
 		return "received is not what was delivered";
@@ -396,6 +586,10 @@ static const char *what_is_wrong(struct rig *r, const struct scenario *sc,
 		return "a frame is in quarantine";
 	if (rig_lost_frames(r))
 		return "a frame is neither posted nor free";
+	if (!pool_is_whole(r) || nbl_lane_n_originated(&r->lane))
+		return "not all that was originated is back";
+	if (sc->originates)
+		return NULL;
 	if (takeover == NBL_TAKEOVER_REPLAY && sc->replay_loses_nothing && lost != sieved)
 		return "replay lost a packet";
 	if (lost > sc->most_lost + sieved)
@@ -418,11 +612,15 @@ static void judge_death(struct stepper *s, struct rig *dead, const struct scenar
 	heir.world->kick_result = 0;
 	fault = rig_figures_fault(&heir);
 	if (!fault) {
-		rig_prepare(&heir, sc->modules);
-		heir.world->calls_reach_kernel = true;
+		heir.world->calls_reach_kernel = !sc->originates;
 		heir.world->kick_takes = heir.world->kick_completes = UINT32_MAX;
-		nbl_lane_adopt(&heir.lane, takeover);
+		bring_up(&heir, sc->modules, takeover);
 		fault = rig_fault(&heir, 0);
+		/* frames go round before the kernel has sent anything */
+		for (int i = 0; sc->originates && i < 2 && !fault; i++) {
+			rig_turn(&heir);
+			fault = rig_fault(&heir, 0);
+		}
 		for (uint32_t q = 0; q < heir.n_queues; q++)
 			rig_deliver(&heir, q, 3);
 		rig_settle(&heir);
@@ -448,7 +646,7 @@ static void act_turns(struct rig *r, const void *arg)
 {
 	const struct scenario *sc = arg;
 
-	rig_up(r, sc->modules, NBL_TAKEOVER_FRESH);
+	bring_up(r, sc->modules, NBL_TAKEOVER_FRESH);
 	rig_turn(r);
 	sc->begin(r);
 	nbl_lane_enter(&r->lane);
@@ -490,8 +688,12 @@ static void act_adopt(struct rig *r, const void *arg)
 	const struct heir_death *h = arg;
 
 	rig_prepare(r, h->sc->modules);
+	set_up_forker(r);
 	raise(SIGSTOP);
 	r->world->ready = 1;
+	/* the pool comes first, and is no part of what is stepped through where nothing is originated */
+	if (h->sc->originates)
+		RIG_MUST(!nbl_lanes_make_pool(&r->lane, 1, &r->memory, h->takeover, &r->pool));
 	nbl_lane_adopt(&r->lane, h->takeover);
 	r->world->ready = 0;
 }
@@ -546,6 +748,7 @@ int main(void)
 	const struct rig_test tests[] = {
 		{ killed_at_random_with_replay_loses_and_duplicates_nothing_and_keeps_order, 1 },
 		{ killed_at_random_with_drop_loses_at_most_a_burst_a_death_and_counts_it, 1 },
+		{ killed_at_random_while_frames_are_shared_no_frame_is_lost_or_posted_while_sent, 2 },
 		{ death_at_any_instruction_of_a_turn_is_made_good, (int)N_ELEMENTS(scenarios) },
 		{ death_at_any_instruction_of_an_adoption_is_made_good,
 		  (int)N_ELEMENTS(second_scenarios) },

@@ -216,7 +216,7 @@ START_TEST(a_completion_is_counted_by_the_dead_or_by_the_successor)
 	rig_complete(&rig, 1, 1);
 	/* as far as it gets before it could give back all it read */
 	nbl_lane_reap(&rig.lane, lane_queue(1));
-	ck_assert_uint_eq(entry_of(frame).reason, 0);
+	ck_assert_uint_eq(entry_of(frame).reason, NBL_SENDS_LAST);
 	die_and_adopt();
 	rig_turn(&rig);
 	/* the other is with the kernel: nobody may write the frame */

@@ -52,6 +52,8 @@ int nbl_ledger_send(struct nbl_ledger *l, uint32_t frame, uint16_t queue, uint32
 	do {
 		was = (uint8_t)old;
 		sends = (uint8_t)(old >> 8);
+		if (sends == NBL_SENDS_LAST)
+			sends = 0;
 		if (was == NBL_FRAME_TX && sends < NBL_MOST_SENDS) {
 			to.reason = sends + 1;
 		} else if (was == NBL_FRAME_HAND || was == NBL_FRAME_HELD) {
@@ -80,9 +82,12 @@ int nbl_ledger_end_send(struct nbl_ledger *l, uint32_t frame, struct nbl_ledger_
 		sends = (uint8_t)(old >> 8);
 		if (sends == NBL_SENDS_UNKNOWN)
 			return NBL_FRAME_TX;
-		now = sends ? old - (1u << 8) : nbl_ledger_pack(to);
+		if (!sends || sends == NBL_SENDS_LAST)
+			now = nbl_ledger_pack(to);
+		else
+			now = sends > 1 ? old - (1u << 8) : (old & ~0xff00ull) | NBL_SENDS_LAST << 8;
 	} while (!atomic_compare_exchange_weak_explicit(&l->entries[frame], &old, now,
 							memory_order_release,
 							memory_order_relaxed));
-	return sends ? NBL_FRAME_TX : to.state;
+	return sends && sends != NBL_SENDS_LAST ? NBL_FRAME_TX : to.state;
 }

@@ -70,7 +70,7 @@ static void look_at_sent(struct auditor *a, const struct view *v, uint32_t slot,
 		mismatch(a, v->name, slot, frame, nbl_frame_state_name((enum nbl_frame_state)e.state));
 	else if (e.reason == NBL_SENDS_UNKNOWN)
 		return;
-	else if (a->seen[frame]++ > e.reason)
+	else if (++a->seen[frame] > nbl_ledger_n_sends(e))
 		mismatch(a, v->name, slot, frame, "it is in a ring or the free list already");
 	else if (!e.reason && e.holder != v->lq->q.number)
 		mismatch(a, v->name, slot, frame, "it belongs to another queue");

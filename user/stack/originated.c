@@ -162,7 +162,8 @@ static bool may_send(const struct nbl_lane *lane, const struct nbl_segment *seg,
 	e = nbl_ledger_get(&lane->memory->ledger, seg->frame);
 	if (e.state == NBL_FRAME_HAND || e.state == NBL_FRAME_HELD)
 		return n_before <= NBL_MOST_SENDS;
-	return e.state == NBL_FRAME_TX && e.reason + n_before < NBL_MOST_SENDS;
+	return e.state == NBL_FRAME_TX && e.reason != NBL_SENDS_UNKNOWN &&
+	       nbl_ledger_n_sends(e) + n_before <= NBL_MOST_SENDS;
 }
 
 /* A run of used bytes in one segment. */
@@ -586,7 +587,7 @@ bool nbl_lane_is_sending(const struct nbl_lane *lane, const struct nbl *n)
 	for (uint32_t i = s->first[frame]; i; i = s->entries[i - 1].next, n_others++)
 		if (s->sends[s->entries[i - 1].send].nbl == n)
 			return true;
-	return e.reason + 1u > n_others;
+	return nbl_ledger_n_sends(e) > n_others;
 }
 
 /* What is wrong with what is noted of 'frame', or NULL. */
@@ -605,12 +606,13 @@ static const char *frame_fault(const struct nbl_lane *lane, uint32_t frame, uint
 		return NULL;
 	if (n_here && e.state != NBL_FRAME_TX)
 		return "it is noted as sent and is not";
-	if (n_here && n_here > e.reason + 1u)
+	if (n_here && n_here > nbl_ledger_n_sends(e))
 		return "it is noted as sent more often than it is";
 	if (n_here && n && !nbl_lane_is_flagged(n, NBL_FLAG_LENT))
 		return "it is sent for others and not marked so";
 	/* once it may be by its own NBL, of which nothing is noted */
-	if (n && n->home && nbl_lane_home_queue(n)->lane == lane && e.state == NBL_FRAME_TX && e.reason > n_here)
+	if (n && n->home && nbl_lane_home_queue(n)->lane == lane && e.state == NBL_FRAME_TX &&
+	    nbl_ledger_n_sends(e) > n_here + 1)
 		return "it is sent more often than it is noted";
 	return NULL;
 }

@@ -25,7 +25,8 @@ struct chaos_span chaos_span(const struct nbl *n)
 	const struct nbl_nb *nb = n->first_nb;
 	struct chaos_span s = { .at = NULL };
 
-	if (nb->current_segment) {	/* clones of nothing have none */
+	/* clones of nothing have no segment; what a retreat put in front goes when that is undone */
+	if (nb->current_segment && !nb->flags) {
 		s.at = nbl_nb_data(nb);
 		s.length = nbl_nb_segment_room(nb);
 	}

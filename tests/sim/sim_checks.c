@@ -50,7 +50,7 @@ void sim_check_all(struct sim_world *w)
 	if (nbl_lane_audit(&w->lane, &audit) < 0)
 		sim_broke(w, 1, "no memory for the audit");
 	/* what lies say stands in the rings until it was read */
-	if (audit.mismatches && (!w->options.lies || w->kernel.is_quiet))
+	if (audit.mismatches && (!w->options.lies || w->at_rest))
 		sim_broke(w, 1, audit.first);
 	nbl_lane_publish(&w->lane);
 	nbl_figures_read(w->lane.block, &f);
@@ -132,7 +132,9 @@ static void check_figures(struct sim_world *w)
 
 void sim_check_end(struct sim_world *w)
 {
+	w->at_rest = true;
 	sim_check_all(w);
+	w->at_rest = false;
 	model_check_empty(&w->model);
 	check_modules(w);
 	check_frames(w);

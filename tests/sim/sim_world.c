@@ -74,6 +74,12 @@ static uint64_t clock_ns(void)
 
 /* ---- what the modules and the kernel tell ---- */
 
+/* What 'n' is called in the history: its frame, or 10000 and its place in the pool. */
+static uint32_t number_of(const struct nbl *n)
+{
+	return n->kind == NBL_KIND_RECEIVE ? (uint32_t)(n - world->nbls) : 10000 + n->pool_slot;
+}
+
 static void on_enter(const struct nbl_filter *f, struct nbl *n, enum chaos_path path)
 {
 	model_enter(&world->model, f->id, n, path);
@@ -99,6 +105,9 @@ static void on_dereference(const struct nbl_filter *f, struct nbl *n)
 static void on_derive(const struct nbl_filter *f, struct nbl *n, struct nbl *const *parents,
 		      uint32_t n_parents)
 {
+	if (world->options.history)
+		printf("\t%s\tgot kind %d, the first part of it is\t%u\tas\t%u\n", f->module->name,
+		       n->kind, n_parents ? number_of(parents[0]) : 0, number_of(n));
 	model_derive(&world->model, f->id, n, parents, n_parents);
 }
 
@@ -114,11 +123,8 @@ static void on_originate(const struct nbl_filter *f, struct nbl *n, bool went)
 
 static void on_act(const struct nbl_filter *f, enum chaos_action action, const struct nbl *n)
 {
-	bool is_received = n->kind == NBL_KIND_RECEIVE;
-
 	world->progress->acts[action]++;
-	note(world, f->module->name, chaos_action_name(action),
-	     is_received ? (uint32_t)(n - world->nbls) : 10000 + n->pool_slot);
+	note(world, f->module->name, chaos_action_name(action), number_of(n));
 }
 
 static void on_broken(const struct nbl_filter *f, int invariant, const char *what)

@@ -55,6 +55,7 @@ struct sim_world {
 	uint32_t n_lower, n_queues;
 	uint64_t now_ns;
 	uint32_t lives;
+	bool at_rest;			/* all rings were read */
 	/* the moments between */
 	volatile bool in_lane;
 	uint32_t fuse;

@@ -174,6 +174,7 @@ static void set_up_forker(struct rig *r)
 static const struct nbl_module forking = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "forking",
 	.flags = NBL_MODULE_HOLDS, .receive = fork_receive,
+	.status = nbl_filter_pass_status,
 };
 
 static const struct nbl_module *const only_forking[] = { &forking, NULL };

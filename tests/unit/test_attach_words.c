@@ -341,7 +341,7 @@ START_TEST(commands_that_are_unclear_unknown_or_incomplete_say_what_is_possible)
 		{ "detach a b", "too many words. Usage: nblctl detach NAME" },
 		{ "show a b", "too many words. Usage: nblctl show [NAME]" },
 		{ "attach eth0", "too few words. Usage: nblctl attach IF host | IF pair IF2 [KEY VALUE ...]" },
-		{ "module remove a", "too few words. Usage: nblctl module remove NAME MODULE" },
+		{ "module remove a", "too few words. Usage: nblctl module remove NAME MODULE [force]" },
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {

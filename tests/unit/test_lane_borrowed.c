@@ -36,6 +36,7 @@ static void lent_return(struct nbl_filter *f, struct nbl_chain chain, uint32_t f
 static const struct nbl_module borrower = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "borrower",
 	.flags = NBL_MODULE_HOLDS, .receive = lent_receive, .receive_return = lent_return,
+	.status = nbl_filter_pass_status,
 };
 
 static const struct nbl_module *const only_borrower[] = { &borrower, NULL };
@@ -90,7 +91,6 @@ static void give_back_borrowed(struct nbl_filter *f, struct nbl_chain chain, uin
 	(void)flags;
 	nbl_filter_return(f, one(chain.head));
 	chain.head->next = rest;
-	f->held++;		/* so that only the packet is wrong here */
 }
 
 static void clone_borrowed(struct nbl_filter *f, struct nbl_chain chain, uint32_t flags)

@@ -35,6 +35,7 @@ static void look_down(struct nbl_filter *f, struct nbl_chain chain, uint32_t por
 static const struct nbl_module looker = {
 	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "looker",
 	.receive = look_up, .send = look_down,
+	.status = nbl_filter_pass_status,
 };
 
 static const struct nbl_module *const only_looker[] = { &looker, NULL };

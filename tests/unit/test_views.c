@@ -49,13 +49,18 @@ static const struct nbl_view_hold *holds(void)
 	return all;
 }
 
-static void hold_packets(uint32_t n)
+static void keep_packets(uint32_t n)
 {
-	begin(RIG_SHAPE(0), only_probe);
 	probe.receive = keep;
 	rig_deliver(&rig, 0, n);
 	rig_turn(&rig);
 	ck_assert_uint_eq(probe.kept.n_nbls, n);
+}
+
+static void hold_packets(uint32_t n)
+{
+	begin(RIG_SHAPE(0), only_probe);
+	keep_packets(n);
 }
 
 static void let_go(void)
@@ -146,8 +151,9 @@ START_TEST(RF_04_the_three_reasons_that_keep_an_nbl_are_told_apart)
 	const struct nbl_option ms = { "ms", "1" };
 	struct nbl *n, *clone;
 
-	hold_packets(1);
+	begin(RIG_SHAPE(0), only_probe);
 	rig_add(&rig, &nbl_module_delay, &ms, 1);
+	keep_packets(1);
 	n = kept_nbl(0);
 	nbl_reference(n, false);
 	clone = nbl_alloc_clone(n, rig.pool);

@@ -186,6 +186,8 @@ HP_05_nbllog_is_off_until_it_is_switched_on()
 	expect_equal "switched on" true "$(figure .on nbllog v1)"
 	flow src s0 dst d0 --rate 20000 --count "$known" --size 64
 	expect_flow_whole "$known"
+	# to the module and from it
+	expect_equal "transfers" $((2 * known)) "$(figure .noted nbllog v1)"
 	note "$(figure '"\(.noted) transfers noted, \(.transfers | length) shown"' nbllog v1)"
 	ctl nbllog v1 off
 	expect_equal "switched off" "false 0" "$(figure '"\(.on) \(.noted)"' nbllog v1)"

@@ -367,6 +367,36 @@ END_TEST
 
 /* ---- history ---- */
 
+START_TEST(HP_05_a_packet_leaves_a_note_at_each_hand_it_passes)
+{
+	static const struct { uint16_t from, to, path; } way[] = {
+		{ NBL_PLACE_LOWER, PROBE_ID, NBL_TRANSFER_RECEIVE },
+		{ PROBE_ID, NBL_PLACE_UPPER, NBL_TRANSFER_RECEIVE },
+		{ NBL_PLACE_UPPER, PROBE_ID, NBL_TRANSFER_RETURN },
+	};
+	static struct nbl_history_page page;
+
+	begin(RIG_SHAPE(0), only_watching_probe);
+	probe.receive = pass_up;
+	ck_assert_int_eq(nbl_history_start(&rig.lane), 0);
+	rig_deliver(&rig, 0, 1);
+	rig_turn(&rig);
+	rig_run_kernel(&rig);
+	rig_turn(&rig);
+	nbl_history_read(&rig.lane, 0, &page);
+	ck_assert_uint_eq(page.n_transfers, N_ELEMENTS(way));
+	for (uint32_t i = 0; i < N_ELEMENTS(way); i++) {
+		ck_assert_uint_eq(page.transfers[i].from, way[i].from);
+		ck_assert_uint_eq(page.transfers[i].to, way[i].to);
+		ck_assert_uint_eq(page.transfers[i].path, way[i].path);
+	}
+	nbl_history_stop(&rig.lane);
+	rig_settle(&rig);
+	rig_check_all_left(&rig);
+	end();
+}
+END_TEST
+
 START_TEST(HP_05_transfers_are_noted_in_order_from_on_to_off)
 {
 	static struct nbl_history_page page;
@@ -437,6 +467,7 @@ int main(void)
 		{ HP_05_an_nbl_at_home_is_told_as_home_and_places_beyond_are_refused, 1 },
 		{ HP_05_links_into_memory_of_others_are_told_as_foreign_and_not_followed, 1 },
 		{ PL_05_the_pools_view_shows_quota_what_is_out_and_exhaustion, 1 },
+		{ HP_05_a_packet_leaves_a_note_at_each_hand_it_passes, 1 },
 		{ HP_05_transfers_are_noted_in_order_from_on_to_off, 1 },
 		{ HP_05_the_history_keeps_the_last_transfers_and_is_read_page_by_page, 1 },
 	};

@@ -4,6 +4,7 @@
 #include "stack/binding.h"
 
 #include "core/nbl_internal.h"
+#include "stack/history.h"
 
 void nbl_blame(struct nbl_filter *f, const char *what)
 {
@@ -83,6 +84,26 @@ void nbl_hop_leave(struct nbl_filter *to, struct nbl_call before)
 	lf->complained = wrong;
 }
 
+/* Who hands over: a module, or where its path begins. */
+static uint16_t giver_of(uint16_t holder, enum nbl_transfer_path path)
+{
+	bool is_up = path == NBL_TRANSFER_RECEIVE || path == NBL_TRANSFER_COMPLETE;
+
+	if (holder && holder != NBL_HOLDER_OF_NBL)
+		return holder;
+	return is_up ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
+}
+
+/* Notes that a chain came to 'to' in the call that began 'before'. */
+static inline void note_transfer(struct nbl_filter *to, struct nbl_call before,
+				 enum nbl_transfer_path path, const struct nbl_chain *chain)
+{
+	struct nbl_lane *lane = nbl_engine_part(to)->lane;
+
+	if (NBL_UNLIKELY(lane->history))
+		nbl_history_add(lane, giver_of(before.holder, path), to->id, path, chain);
+}
+
 /* What 'giver' gives back without saying why is its drop, whoever passes it on later. */
 static void note_drops(const struct nbl_chain *chain, uint32_t giver)
 {
@@ -127,6 +148,7 @@ static void run_receive(struct nbl_filter *to, struct nbl_chain chain, uint32_t 
 {
 	struct nbl_call before = nbl_hop_enter(to, &chain, false);
 
+	note_transfer(to, before, NBL_TRANSFER_RECEIVE, &chain);
 	to->module->receive(to, chain, port, flags);
 	nbl_hop_leave(to, before);
 }
@@ -228,6 +250,7 @@ void nbl_hop_send(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, 
 	}
 	before = nbl_hop_enter(to, &chain, false);
 	to->held_sends += chain.n_nbls;
+	note_transfer(to, before, NBL_TRANSFER_SEND, &chain);
 	to->module->send(to, chain, port, flags);
 	nbl_hop_leave(to, before);
 }
@@ -248,6 +271,7 @@ static void run_back(struct nbl_filter *to, struct nbl_chain chain, uint32_t fla
 
 	if (is_send)
 		to->held_sends += chain.n_nbls;
+	note_transfer(to, before, is_send ? NBL_TRANSFER_COMPLETE : NBL_TRANSFER_RETURN, &chain);
 	call_back(to, chain, flags, is_send);
 	nbl_hop_leave(to, before);
 }
@@ -276,6 +300,7 @@ static void end_own(struct nbl_filter *to, struct nbl_chain *chain, uint32_t fla
 		to->n_originated_sends -= own.n_nbls;
 	nbl_engine_part(to)->depth++;
 	before = nbl_call_begin(to, true);
+	note_transfer(to, before, is_send ? NBL_TRANSFER_COMPLETE : NBL_TRANSFER_RETURN, &own);
 	call_back(to, own, flags, is_send);
 	nbl_hop_leave(to, before);
 }
@@ -337,6 +362,8 @@ void nbl_edge_upper(struct nbl_filter *from, struct nbl_chain chain, uint32_t po
 	struct nbl_lane *lane = nbl_engine_part(from)->lane;
 
 	flags = put_flag_back(from, &chain, flags);
+	nbl_history_note(lane, giver_of(from->id, NBL_TRANSFER_RECEIVE), NBL_PLACE_UPPER,
+			 NBL_TRANSFER_RECEIVE, &chain);
 	if (NBL_UNLIKELY(lane->bindings))
 		nbl_bindings_indicate(lane, chain, port, flags);
 	else
@@ -349,6 +376,8 @@ void nbl_edge_lower(struct nbl_filter *from, struct nbl_chain chain, uint32_t po
 
 	(void)port;
 	(void)flags;
+	nbl_history_note(lane, giver_of(from->id, NBL_TRANSFER_SEND), NBL_PLACE_LOWER,
+			 NBL_TRANSFER_SEND, &chain);
 	if (NBL_UNLIKELY(lane->bindings))
 		nbl_bindings_loop(lane, &chain);
 	nbl_lane_transmit(lane, chain, NBL_LOWER);

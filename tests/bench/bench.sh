@@ -24,14 +24,15 @@ set -euo pipefail
 rounds=3
 seconds=3
 ring=4096	# entries of each ring, the same for all: it decides how much memory they wear through
-forwarders=(nbld bare)
+forwarders=(nbld stack bare)
 
 usage()
 {
 	cat <<-END
 	usage: bench.sh [--only LIST] [--rounds N] [--seconds S] [--ring N]
-	  LIST   forwarders, separated by commas: nbld, bare (sleeps when idle), spin (bare --spin);
-	         ratios are against the last one; default nbld,bare
+	  LIST   forwarders, separated by commas: nbld (with count), stack (nbld with three modules that
+	         pass all on, and the filter engine with a filter that never matches), bare (sleeps when
+	         idle), spin (bare --spin); ratios are against the last one; default nbld,stack,bare
 	  BUILD  environment: the folder of the programs, default build/ of this tree
 	END
 }
@@ -69,11 +70,17 @@ topology()
 	dst_mac=$(in_ns dst ip -j link show d0 | jq -r '.[0].address')
 }
 
+# module MODULE OPTION...
+module()
+{
+	nbld_ctl module add v1 "$@" >/dev/null || die "nbld: module $1 not added"
+}
+
 start_nbld()
 {
 	nbld_start dut
 	nbld_attach v1 pair v2 ring "$ring"
-	nbld_ctl module add v1 count >/dev/null || die "nbld: module add failed"
+	module count
 	forwarder=$worker_pid
 	taskset -a -p -c 1 "$forwarder" >/dev/null
 }
@@ -81,6 +88,20 @@ start_nbld()
 stop_nbld()
 {
 	nbld_stop
+}
+
+# reflect and reasm look at each packet, and want none of these
+start_stack()
+{
+	start_nbld
+	module reflect
+	module reasm
+	module filter "rule=inbound-mac ether-type=0x88cc block"
+}
+
+stop_stack()
+{
+	stop_nbld
 }
 
 # The kernel lets go of a queue some time after its last socket's end: busy means try again.
@@ -213,7 +234,7 @@ bench_begin awk
 need_programs tests/nbl-gen tests/nbl-sink
 for name in "${forwarders[@]}"; do
 	case $name in
-	nbld) need_programs nbld nblctl nbld-worker ;;
+	nbld | stack) need_programs nbld nblctl nbld-worker ;;
 	bare | spin) need_programs tests/nbl-bare ;;
 	*) die "$name: no such forwarder" ;;
 	esac

@@ -171,6 +171,16 @@ spdx_missing()
 	done
 }
 
+# rules_unknown_to_manual: rules that have tests but no line in nbl(7)
+rules_unknown_to_manual()
+{
+	local id
+
+	sed -nE 's/^([A-Z]+-[0-9]+) .*/\1/p' tests/rules/*.rules | while read -r id; do
+		grep -qx "\.B ${id/-/\\\\-}" man/nbl.7 || echo "$id"
+	done
+}
+
 judge installed_headers_include_only_installed_headers others_than 'nbl/[^/]*' include
 for layer in "${layers[@]}"; do
 	[ -d "user/$layer" ] || continue
@@ -184,6 +194,7 @@ done
 judge headers_are_included_by_their_full_name by_their_full_name
 judge functions_in_headers_have_a_comment headers_without_comment
 judge files_name_their_license spdx_missing
+judge the_manual_names_every_rule rules_unknown_to_manual
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

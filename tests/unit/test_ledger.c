@@ -122,6 +122,126 @@ START_TEST(counts_are_of_the_run_asked_for_and_end_with_the_ledger)
 }
 END_TEST
 
+/* ---- sends ---- */
+
+static const struct nbl_ledger_entry home = { .state = NBL_FRAME_HELD, .holder = 3 };
+
+START_TEST(a_send_is_counted_from_hands_and_while_others_go_on_and_from_nowhere_else)
+{
+	struct nbl_ledger l = new_ledger();
+	struct nbl_ledger_entry e;
+	int was;
+
+	nbl_ledger_set(&l, 1, (struct nbl_ledger_entry){ (uint8_t)_i, 0, 7, 8 });
+	was = nbl_ledger_send(&l, 1, 5, 0xfffffff0u);
+	e = nbl_ledger_get(&l, 1);
+	if (_i == NBL_FRAME_HAND || _i == NBL_FRAME_HELD || _i == NBL_FRAME_TX) {
+		ck_assert_int_eq(was, _i);
+		ck_assert_uint_eq(e.state, NBL_FRAME_TX);
+		ck_assert_uint_eq(e.reason, _i == NBL_FRAME_TX);
+		ck_assert_uint_eq(e.holder, 5);
+		ck_assert_uint_eq(e.slot, 0xfffffff0u);
+		ck_assert_uint_eq(l.violations, 0);
+	} else {
+		ck_assert_int_eq(was, -1 - _i);
+		ck_assert_uint_eq(e.state, NBL_FRAME_QUARANTINE);
+		ck_assert_uint_eq(l.violations, 1);
+	}
+}
+END_TEST
+
+START_TEST(the_end_of_a_send_that_is_none_is_a_violation)
+{
+	struct nbl_ledger l = new_ledger();
+
+	if (_i == NBL_FRAME_TX)
+		return;
+	nbl_ledger_set(&l, 1, (struct nbl_ledger_entry){ .state = (uint8_t)_i });
+	ck_assert_int_eq(nbl_ledger_end_send(&l, 1, home), -1 - _i);
+	ck_assert_uint_eq(nbl_ledger_get(&l, 1).state, NBL_FRAME_QUARANTINE);
+	ck_assert_uint_eq(l.violations, 1);
+}
+END_TEST
+
+/* Up to the most there may be, and down; and one more is refused. */
+START_TEST(sends_of_one_frame_are_counted_up_and_down)
+{
+	struct nbl_ledger l = new_ledger();
+	uint32_t n = (uint32_t)_i ? NBL_MOST_SENDS + 1 : 5;
+
+	nbl_ledger_set(&l, 1, (struct nbl_ledger_entry){ .state = NBL_FRAME_HAND });
+	for (uint32_t i = 1; i <= n; i++) {
+		ck_assert_int_ge(nbl_ledger_send(&l, 1, 2, i), 0);
+		ck_assert_uint_eq(nbl_ledger_n_sends(nbl_ledger_get(&l, 1)), i);
+		ck_assert_uint_eq(nbl_ledger_get(&l, 1).slot, i);
+	}
+	for (uint32_t i = n; i > 1; i--) {
+		ck_assert_int_eq(nbl_ledger_end_send(&l, 1, home), NBL_FRAME_TX);
+		ck_assert_uint_eq(nbl_ledger_n_sends(nbl_ledger_get(&l, 1)), i - 1);
+		ck_assert_uint_eq(nbl_ledger_get(&l, 1).slot, n);
+	}
+	/* which of them it is that is left, the entry cannot say */
+	ck_assert_uint_eq(nbl_ledger_get(&l, 1).reason, NBL_SENDS_LAST);
+	ck_assert_int_eq(nbl_ledger_send(&l, 1, 2, 9), NBL_FRAME_TX);
+	ck_assert_uint_eq(nbl_ledger_get(&l, 1).reason, 1);
+	ck_assert_int_eq(nbl_ledger_end_send(&l, 1, home), NBL_FRAME_TX);
+	ck_assert_int_eq(nbl_ledger_end_send(&l, 1, home), NBL_FRAME_HELD);
+	ck_assert_uint_eq(nbl_ledger_get(&l, 1).holder, 3);
+	ck_assert_uint_eq(nbl_ledger_get(&l, 0).state, NBL_FRAME_FREE);
+	ck_assert_uint_eq(l.violations, 0);
+}
+END_TEST
+
+START_TEST(beyond_the_most_a_send_is_refused)
+{
+	struct nbl_ledger l = new_ledger();
+
+	nbl_ledger_set(&l, 1, (struct nbl_ledger_entry){ NBL_FRAME_TX, NBL_MOST_SENDS, 1, 1 });
+	ck_assert_int_eq(nbl_ledger_send(&l, 1, 2, 3), -1 - NBL_FRAME_TX);
+	ck_assert_uint_eq(nbl_ledger_get(&l, 1).state, NBL_FRAME_QUARANTINE);
+}
+END_TEST
+
+START_TEST(of_what_was_sent_nobody_knows_how_often_no_send_ends)
+{
+	const struct nbl_ledger_entry unknown = { NBL_FRAME_TX, NBL_SENDS_UNKNOWN, 1, 1 };
+	struct nbl_ledger l = new_ledger();
+
+	nbl_ledger_set(&l, 1, unknown);
+	for (int i = 0; i < 1000; i++)
+		ck_assert_int_eq(nbl_ledger_end_send(&l, 1, home), NBL_FRAME_TX);
+	ck_assert_uint_eq(l.entries[1], nbl_ledger_pack(unknown));
+	ck_assert_uint_eq(l.violations, 0);
+}
+END_TEST
+
+static struct nbl_ledger shared;
+
+static void *send_and_end(void *arg)
+{
+	for (int i = 0; i < 200000; i++) {
+		if (nbl_ledger_send(&shared, 1, (uint16_t)(uintptr_t)arg, (uint32_t)i) < 0 ||
+		    nbl_ledger_end_send(&shared, 1, home) < 0)
+			abort();
+	}
+	return NULL;
+}
+
+START_TEST(several_lanes_count_the_sends_of_one_frame)
+{
+	pthread_t threads[4];
+
+	shared = new_ledger();
+	nbl_ledger_set(&shared, 1, home);
+	for (uintptr_t i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, send_and_end, (void *)i), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(shared.entries[1], nbl_ledger_pack(home));
+	ck_assert_uint_eq(shared.violations, 0);
+}
+END_TEST
+
 START_TEST(every_state_has_a_name_of_its_own)
 {
 	for (int a = 0; a < NBL_N_FRAME_STATES; a++)
@@ -142,6 +262,13 @@ int main(void)
 		{ an_entry_is_read_as_it_was_written, 1 },
 		{ counts_are_of_the_run_asked_for_and_end_with_the_ledger, 1 },
 		{ every_state_has_a_name_of_its_own, 1 },
+		{ a_send_is_counted_from_hands_and_while_others_go_on_and_from_nowhere_else,
+		  NBL_N_FRAME_STATES },
+		{ the_end_of_a_send_that_is_none_is_a_violation, NBL_N_FRAME_STATES },
+		{ sends_of_one_frame_are_counted_up_and_down, 2 },
+		{ beyond_the_most_a_send_is_refused, 1 },
+		{ of_what_was_sent_nobody_knows_how_often_no_send_ends, 1 },
+		{ several_lanes_count_the_sends_of_one_frame, 1 },
 	};
 
 	return rig_run("ledger", tests, N_ELEMENTS(tests));

@@ -143,19 +143,23 @@ static void look_at_queue(struct auditor *a, const struct nbl_lane_queue *lq)
 		look(a, &list, i, (uint64_t)lq->free[i] << a->lane->frame_shift);
 }
 
+/* True if somebody has 'n', a received frame's, though clones of it may be with the kernel. */
+static bool is_in_hands(const struct nbl_lane *lane, const struct nbl *n)
+{
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, n->segment.frame);
+
+	return e.state == NBL_FRAME_HAND || e.state == NBL_FRAME_HELD ||
+	       (e.state == NBL_FRAME_TX && e.reason != NBL_SENDS_UNKNOWN &&
+		nbl_lane_is_flagged(n, NBL_FLAG_LENT) && !nbl_lane_is_sending(lane, n));
+}
+
 /* How many of a list from 'n' on are received frames in hands. */
 static int64_t n_in_hands(const struct nbl_lane *lane, const struct nbl *n)
 {
 	int64_t n_found = 0;
 
-	for (; n; n = n->next) {
-		uint8_t state;
-
-		if (n->kind != NBL_KIND_RECEIVE)
-			continue;
-		state = nbl_ledger_get(&lane->memory->ledger, n->segment.frame).state;
-		n_found += state == NBL_FRAME_HAND || state == NBL_FRAME_HELD;
-	}
+	for (; n; n = n->next)
+		n_found += n->kind == NBL_KIND_RECEIVE && is_in_hands(lane, n);
 	return n_found;
 }
 
@@ -196,10 +200,9 @@ static void look_at_hands(struct auditor *a)
 		const struct nbl_lane_queue *lq = &lane->queues[i];
 
 		for (uint32_t f = lq->first_frame; f < lq->first_frame + lq->n_frames; f++) {
-			uint8_t state = nbl_ledger_get(&lane->memory->ledger, f).state;
 			uint32_t claims;
 
-			if (state != NBL_FRAME_HAND && state != NBL_FRAME_HELD)
+			if (!is_in_hands(lane, &lane->nbls[f]))
 				continue;
 			claims = atomic_load_explicit(&lane->nbls[f].claims, memory_order_relaxed);
 			if (!claims)

@@ -129,6 +129,7 @@ static void run_borrowed(struct nbl_lane *lane, const struct nbl_hop *first, str
 
 	for (struct nbl *nbl = chain.head; nbl; nbl = nbl->next) {
 		nbl->nbl_flags |= NBL_FLAG_BORROWED;
+		nbl->holder = NBL_PLACE_WORKER;	/* not who had its frame last: he did not drop it */
 		nbls[n++] = nbl;
 	}
 	lane->figures.originated.borrowed += n;

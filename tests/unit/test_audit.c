@@ -596,9 +596,36 @@ START_TEST(the_kernel_may_go_on_while_the_audit_looks)
 }
 END_TEST
 
+START_TEST(frames_of_the_pool_are_audited_against_its_own_count)
+{
+	struct nbl_audit audit = { 0 };
+	struct nbl *n;
+
+	rig_make(&rig, RIG_SHAPE(0));
+	rig_up(&rig, NULL, NBL_TAKEOVER_FRESH);
+	ck_assert_int_eq(nbl_pool_alloc_data(rig.pool, rig.pool, 100, &n), 0);
+	nbl_pool_memory_audit(&rig.lane, &audit);
+	ck_assert_uint_eq(audit.frames, 32);
+	ck_assert_msg(!audit.mismatches, "%s", audit.first);
+	/* a frame that is out, and the ledger says it is free */
+	nbl_ledger_set(&rig.memory.ledger, n->segment.frame,
+		       (struct nbl_ledger_entry){ .state = NBL_FRAME_FREE });
+	nbl_pool_memory_audit(&rig.lane, &audit);
+	ck_assert_uint_eq(audit.mismatches, 1);
+	nbl_ledger_set(&rig.memory.ledger, n->segment.frame,
+		       (struct nbl_ledger_entry){ .state = NBL_FRAME_FILL });
+	nbl_pool_memory_audit(&rig.lane, &audit);
+	ck_assert_uint_eq(audit.mismatches, 2);
+	ck_assert_int_eq(nbl_free(n), 0);
+	rig_down(&rig);
+	rig_free(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	const struct rig_test tests[] = {
+		{ frames_of_the_pool_are_audited_against_its_own_count, 1 },
 		{ every_seeded_corruption_is_reported, (int)N_ELEMENTS(corruptions) },
 		{ every_corruption_of_what_is_sent_for_others_is_reported,
 		  (int)N_ELEMENTS(shared_corruptions) },

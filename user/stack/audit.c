@@ -279,3 +279,25 @@ int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit)
 	free(a.seen);
 	return 0;
 }
+
+void nbl_pool_memory_audit(const struct nbl_lane *lane, struct nbl_audit *audit)
+{
+	const struct nbl_memory_shape *shape = &lane->memory->shape;
+	struct auditor a = { .lane = (struct nbl_lane *)(uintptr_t)lane, .audit = audit };
+	uint32_t counts[NBL_N_FRAME_STATES];
+	struct nbl_pool_counts pool;
+
+	if (!lane->pool)
+		return;
+	nbl_ledger_count(&lane->memory->ledger, shape->n_queues * shape->frames_per_queue,
+			 shape->n_pool_frames, counts);
+	nbl_pool_get_counts(lane->pool, &pool);
+	if (counts[NBL_FRAME_FREE] != pool.frames_free)
+		differ(&a, "frames the pool has and free ones of it", pool.frames_free,
+		       counts[NBL_FRAME_FREE]);
+	if (counts[NBL_FRAME_FILL] || counts[NBL_FRAME_HAND])
+		differ(&a, "frames of the pool posted for receive, and in hands",
+		       counts[NBL_FRAME_FILL], counts[NBL_FRAME_HAND]);
+	audit->frames += shape->n_pool_frames;
+	audit->quarantined += counts[NBL_FRAME_QUARANTINE];
+}

@@ -372,6 +372,12 @@ void nbl_lane_note_drained(struct nbl_lane *lane, struct nbl_lane_queue *lq);
  */
 int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit);
 
+/*
+ * The same of the pool of 'lane' (borrows), which all lanes share: what the ledger says of its
+ * frames against its own count. All lanes at rest, and no other thread at it.
+ */
+void nbl_pool_memory_audit(const struct nbl_lane *lane, struct nbl_audit *audit);
+
 /* ---- small, shared by the parts ---- */
 
 /* nbl_flags, of which others may set some meanwhile. */

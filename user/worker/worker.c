@@ -321,6 +321,7 @@ static int audit(struct worker *w, struct nbl_audit *ret)
 
 	for (uint32_t i = 0; i < w->n_lanes && !r; i++)
 		r = nbl_lane_audit(&w->lanes[i], ret);
+	nbl_pool_memory_audit(&w->lanes[0], ret);
 	ret->violations += nbl_violations();
 	return r;
 }

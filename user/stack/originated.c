@@ -474,7 +474,9 @@ void nbl_lane_cancel(struct nbl_lane *lane, uint64_t cancel_id)
 /* What became of 'n', all of it sent or refused by the device. */
 static void note_end(struct nbl_lane *lane, const struct send *send, const struct nbl_lane_queue *lq)
 {
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
 	struct nbl *n = send->nbl;
+	bool was_lent = n->status == NBL_STATUS_SENT_WHILE_LENT;
 
 	n->status = send->failed ? NBL_STATUS_FAILURE : NBL_STATUS_SUCCESS;
 	n->outcome = send->failed ? NBL_OUTCOME_TX_DEVICE :
@@ -483,8 +485,14 @@ static void note_end(struct nbl_lane *lane, const struct send *send, const struc
 		n->holder = send->side == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
 	nbl_cancel_clear(n);
 	/* a borrowed one stays in its chain (RX-05): receive.c finds it done */
-	if (!nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
-		nbl_chain_append(&lane->done[send->side], n);
+	if (nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
+		return;
+	nbl_chain_append(&chain, n);
+	/* modules were only lent it: it is not theirs to get back (RX-04) */
+	if (was_lent && !nbl_lane_is_flagged(n, NBL_FLAG_INJECTED))
+		nbl_lane_bring_home(lane, chain, NBL_PLACE_WORKER);
+	else
+		nbl_chain_join(&lane->done[send->side], &chain);
 }
 
 static void finish_send(struct nbl_lane *lane, uint32_t i, const struct nbl_lane_queue *lq)

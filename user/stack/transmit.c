@@ -279,7 +279,7 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
 		return;
 	nbl_chain_append(&chain, n);
 	/* modules were only lent it: it is not theirs to get back (RX-04) */
-	if (was_lent)
+	if (was_lent && !nbl_lane_is_flagged(n, NBL_FLAG_INJECTED))
 		nbl_lane_bring_home(lane, chain, NBL_PLACE_WORKER);
 	else
 		nbl_chain_join(&lane->done[nbl_lane_queue_side(lq)], &chain);

@@ -53,6 +53,27 @@ has_vlan_links()
 		in_ns "$1" ip link del vlan-probe
 }
 
+# capture_start NS IF OPTION... [EXPRESSION]: tcpdump; what it says is in $work/captured
+capture_start()
+{
+	local ns=$1 interface=$2
+
+	shift 2
+	: >"$work/tcpdump.log"
+	# not by in_ns: to end the shell of a function is not to end what runs in it
+	nsenter --net="/run/netns/$prefix-$ns" tcpdump -i "$interface" -Z root -nn -e -l "$@" \
+		>"$work/captured" 2>"$work/tcpdump.log" &
+	capture=$!
+	adopt "$capture"
+	wait_until "tcpdump listens" 5 grep -q "listening on" "$work/tcpdump.log"
+}
+
+capture_end()
+{
+	kill -TERM "$capture"
+	wait "$capture" || true
+}
+
 # tagged_pass NS IF NS2 IF2: 20 frames of 64 bytes with a tag of VLAN 7 arrive, each with its tag
 tagged_pass()
 {
@@ -61,23 +82,18 @@ tagged_pass()
 	# to all, from 02:00:00:00:00:07; tag; ethertype for experiments; 46 bytes
 	frame='\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x07\x81\0\0\x07\x88\xb5'
 	frame+=$(printf '%046d' 0)
-	in_ns "$to" tcpdump -i "$to_if" -Z root -nn -e -l -Q in "ether src 02:00:00:00:00:07" \
-		>"$work/tagged" 2>"$work/tcpdump.log" &
-	capture=$!
-	adopt "$capture"
-	wait_until "tcpdump listens" 5 grep -q "listening on" "$work/tcpdump.log"
+	capture_start "$to" "$to_if" -Q in "ether src 02:00:00:00:00:07"
 	for ((i = 0; i < 20; i++)); do
 		# shellcheck disable=SC2059  # the format is the frame
 		printf "$frame" | in_ns "$from" socat -u - "INTERFACE:$from_if"
 	done
 	wait_until "arrival in $to of 20 tagged frames from $from" 3 tagged_arrived 20
-	kill -TERM "$capture"
-	wait "$capture" || true
+	capture_end
 }
 
 tagged_arrived()
 {
-	[ "$(grep -c '802.1Q (0x8100).*vlan 7,.*0x88b5' "$work/tagged")" = "$1" ]
+	[ "$(grep -c '802.1Q (0x8100).*vlan 7,.*0x88b5' "$work/captured")" = "$1" ]
 }
 
 # flow_start NS IF NS2 IF2 OPTION...: numbered frames from IF to IF2, until they are all sent or flow_stop.

@@ -50,21 +50,22 @@ pings()
 	rtt=$(sed -n 's/.*time=\([0-9.]*\).*/\1/p' "$work/ping" | sort -n | sed -n "$((($1 + 1) / 2))p")
 }
 
-# capture_start FILTER: what of it arrives in dst goes to $work/captured
-capture_start()
+# marked_end PATTERN N: so many of the frames captured match, then no more are captured
+marked_end()
 {
-	: >"$work/tcpdump.log"
-	in_ns dst tcpdump -i d0 -Z root -nn -e -v -l -Q in "$1" >"$work/captured" 2>"$work/tcpdump.log" &
-	capture=$!
-	adopt "$capture"
-	wait_until "tcpdump listens" 5 grep -q "listening on" "$work/tcpdump.log"
+	wait_until "$2 packets like \"$1\"" 2 captured "$1" "$2"
+	capture_end
+	expect_equal "packets like \"$1\"" "$2" "$(grep -c "$1" "$work/captured")"
 }
 
-capture_end()
+captured()
 {
-	sleep 0.1
-	kill -TERM "$capture"
-	wait "$capture" || true
+	[ "$(grep -c "$1" "$work/captured")" -ge "$2" ]
+}
+
+listening_udp()
+{
+	[ "$(in_ns dst ss -Hulna "sport = :$1")" ]
 }
 
 a_rule_blocks_one_port_and_nothing_else()
@@ -77,7 +78,8 @@ a_rule_blocks_one_port_and_nothing_else()
 	before=$(dropped_for blocked)
 	spawn dst "$work/blocked" socat -u UDP4-RECV:7777 -
 	spawn dst "$work/open" socat -u UDP4-RECV:7778 -
-	sleep 0.2
+	wait_until "socat listens" 5 listening_udp 7777
+	wait_until "socat listens" 5 listening_udp 7778
 	datagrams 7777 20
 	datagrams 7778 20
 	wait_until "20 datagrams to the open port" 3 lines_are "$work/open" 20
@@ -92,6 +94,7 @@ a_rule_blocks_one_port_and_nothing_else()
 
 a_rule_that_makes_no_sense_is_refused_by_the_word()
 {
+	ctl module remove v1 filter >/dev/null 2>&1 || true
 	expect_status 1 ctl module add v1 filter "rule=inbound-ip4 dport=http block"
 	expect_match "refusal" "'http' is not a value of dport" "$(cat "$work/err")"
 	expect_equal "modules" 0 "$(ctl -j module list v1 | jq '.modules | length')"
@@ -119,10 +122,9 @@ inspecting_out_of_band_discards()
 modifying_out_of_band_writes_the_source_address()
 {
 	put_in "callouts=modify-oob mac=02:00:00:00:00:77" "rule=inbound-mac protocol=icmp callout:modify-oob"
-	capture_start icmp
+	capture_start dst d0 -v -Q in icmp
 	pings 10
-	capture_end
-	expect_equal "frames from the address written" 10 "$(grep -c '02:00:00:00:00:77 >' "$work/captured")"
+	marked_end "02:00:00:00:00:77 >" 10
 	audit_clean v1
 	take_out
 }
@@ -131,10 +133,9 @@ modifying_inline_marks_packets_and_the_peer_accepts_them()
 {
 	put_in "callouts=modify-inline dscp=46" \
 		"rule=inbound-ip4 callout:modify-inline; outbound-ip4 callout:modify-inline"
-	capture_start icmp
+	capture_start dst d0 -v -Q in icmp
 	pings 10
-	capture_end
-	expect_equal "packets with the mark" 10 "$(grep -c 'tos 0xb8' "$work/captured")"
+	marked_end "tos 0xb8" 10
 	send_file src dst 10.98.0.2 4
 	audit_clean v1
 	take_out

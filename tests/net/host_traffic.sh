@@ -103,10 +103,10 @@ vlan_interfaces_carry_traffic_both_ways()
 	in_ns host ip link set v0.7 up
 	address peer p0.7 10.97.0.1/24
 	address host v0.7 10.97.0.2/24
-	capture_start "vlan 7"
+	capture_start peer p0 -vv "vlan 7"
 	in_ns peer ping -q -c 10 -i 0.02 -W 1 10.97.0.2
 	in_ns host ping -q -c 10 -i 0.02 -W 1 10.97.0.1
-	capture_end
+	lines_captured
 	expect_at_least "tagged replies on the wire" 10 \
 		"$(grep -c 'vlan 7.*10.97.0.2 > 10.97.0.1: ICMP echo reply' "$work/capture")"
 	send_file peer host 10.97.0.2 8
@@ -115,35 +115,24 @@ vlan_interfaces_carry_traffic_both_ways()
 	in_ns peer ip link del p0.7
 }
 
-# capture_start EXPRESSION: what passes p0, the far end of the wire, as text in $work/capture
-capture_start()
-{
-	: >"$work/tcpdump.log"
-	in_ns peer tcpdump -i p0 -Z root -nn -e -vv -l "$@" >"$work/capture.raw" 2>"$work/tcpdump.log" &
-	capture=$!
-	adopt "$capture"
-	wait_until "tcpdump listens" 5 grep -q "listening on" "$work/tcpdump.log"
-}
-
-capture_end()
+# one line per packet, in $work/capture: -vv breaks them
+lines_captured()
 {
 	sleep 0.3	# tcpdump's own buffer has no event to wait for
-	kill -TERM "$capture"
-	wait "$capture" || true
-	# one line per packet: -vv breaks them
+	capture_end
 	awk '/^[0-9]/ { printf "%s%s", sep, $0; sep = "\n"; next } { printf " %s", $0 } END { print "" }' \
-		"$work/capture.raw" >"$work/capture"
+		"$work/captured" >"$work/capture"
 }
 
 checksums_on_the_wire_are_right()
 {
-	capture_start "src host 10.99.0.2 or src host fd99::2"
+	capture_start peer p0 -vv "src host 10.99.0.2 or src host fd99::2"
 	iperf3_run peer 10.99.0.2 -R -n 2M
 	iperf3_run peer 10.99.0.2 -R -u -b 20M -l 1000 -n 200K
 	iperf3_run peer fd99::2 -R -n 512K
 	in_ns peer ping -q -c 5 -i 0.02 10.99.0.2
 	in_ns peer ping -6 -q -c 5 -i 0.02 fd99::2
-	capture_end
+	lines_captured
 	expect_at_least "right TCP checksums" 500 "$(grep -c 'cksum 0x[0-9a-f]* (correct)' "$work/capture")"
 	expect_at_least "right UDP checksums" 100 "$(grep -c 'udp sum ok' "$work/capture")"
 	expect_at_least "right ICMPv6 checksums" 5 "$(grep -c 'icmp6 sum ok' "$work/capture")"

@@ -23,12 +23,12 @@
  *   mandatory=yes|no         if it cannot restart, the stack stays down (FS-10); no
  *   bypass=receive|send|both|none   paths that go past it (FS-11); none
  *   max-held=N               packets it may hold; 0 = no such limit, the default
- *   max-share=PERCENT        of the adapter's frames it may hold; 25
+ *   max-share=PERCENT        of a queue's frames it may hold as owner, and by reference; 25, 100 = all there are
  *   soft-age=MS              holding longer is warned of; 1000, 0 = never
  *   hard-age=MS              holding longer makes it unhealthy: it gets no more; 0 = never
  *
- * At its limit a module is only lent what is received, and does not see what is sent
- * (HP-04).
+ * At its limit a module is only lent what is received, and does not see what is sent; one that takes
+ * references to that, too, is unhealthy (HP-04).
  */
 #ifndef NBL_MODULE_H
 #define NBL_MODULE_H

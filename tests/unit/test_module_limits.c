@@ -39,7 +39,7 @@ static void keep_if_allowed(struct actor *a, struct nbl_chain c, uint32_t flags)
 }
 
 static const struct { const char *key, *value; uint32_t most; } limits[] = {
-	{ "max-held", "10", 10 }, { "max-share", "10", 51 }, { "max-share", "25", 128 },
+	{ "max-held", "10", 10 }, { "max-share", "10", 25 }, { "max-share", "25", 64 },
 };
 
 START_TEST(at_its_limit_a_module_is_lent_what_comes_and_the_others_go_on)
@@ -127,6 +127,44 @@ START_TEST(references_count_towards_the_limit_as_packets_held_do)
 	ck_assert_uint_eq(report().lent, 1);
 	nbl_stack_check_limits(&rig.stack, now_ms());
 	ck_assert_int_eq(report().health, NBL_HEALTH_LIMITED);
+	nbl_stack_evict(&rig.stack, 1);
+	rig_settle(&rig);
+	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_HELD], 0);
+	end();
+}
+END_TEST
+
+/* Takes a reference even to what it was lent, and gives back what it was not. */
+static void reference_and_drop(struct actor *a, struct nbl_chain c, uint32_t flags)
+{
+	for (struct nbl *n = c.head; n; n = n->next)
+		nbl_reference(n, false);
+	if (!(flags & NBL_RECEIVE_RESOURCES))
+		nbl_filter_return(a->f, c);
+}
+
+START_TEST(a_module_that_references_what_it_is_lent_gets_nothing_more_and_the_others_go_on)
+{
+	uint64_t handed, held;
+
+	begin_limited("max-held", "10");
+	actors[1].receive = reference_and_drop;
+	for (int i = 0; i < 16; i++) {
+		rig_deliver(&rig, 0, 10);
+		rig_turn(&rig);
+	}
+	held = rig.lane.figures.frames[NBL_FRAME_HELD];
+	/* two bursts may be taken unawares */
+	ck_assert_uint_ge(held, 10 + 2 * NBL_BURST);
+	ck_assert_uint_lt(held, 10 + 3 * NBL_BURST);
+	handed = report().packets;
+	rig_deliver(&rig, 0, 10);
+	rig_turn(&rig);
+	ck_assert_uint_eq(actors[2].n_received, 160 + 10 - held);
+	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_HELD], held);
+	ck_assert_uint_eq(report().packets, handed);
+	nbl_stack_check_limits(&rig.stack, now_ms());
+	ck_assert_int_eq(report().health, NBL_HEALTH_UNHEALTHY);
 	nbl_stack_evict(&rig.stack, 1);
 	rig_settle(&rig);
 	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_HELD], 0);
@@ -292,6 +330,7 @@ int main(void)
 		  (int)N_ELEMENTS(limits) },
 		{ what_is_sent_goes_past_a_module_at_its_limit_or_is_dropped_if_nothing_may_pass_unseen, 2 },
 		{ references_count_towards_the_limit_as_packets_held_do, 1 },
+		{ a_module_that_references_what_it_is_lent_gets_nothing_more_and_the_others_go_on, 1 },
 		{ a_clone_beyond_the_limit_is_a_copy, 1 },
 		{ holding_longer_than_the_soft_age_is_one_warning_that_says_who_how_long_and_how_many, 1 },
 		{ holding_longer_than_the_hard_age_makes_a_module_unhealthy_and_it_gets_no_more, 1 },

@@ -128,9 +128,12 @@ static inline bool is_barred(const struct nbl_filter *to, const struct nbl_lane_
 /* What 'lf' must be treated as now. */
 static enum nbl_gate gate_of(const struct nbl_lane_filter *lf)
 {
-	enum nbl_gate gate = (enum nbl_gate)__atomic_load_n(&lf->gate, __ATOMIC_RELAXED);
+	enum nbl_gate gate = (enum nbl_gate)__atomic_load_n(&lf->gate, __ATOMIC_RELAXED), now;
 
-	return gate == NBL_GATE_OPEN && nbl_limits_is_over(lf) ? NBL_GATE_LIMITED : gate;
+	if (gate >= NBL_GATE_PAST)
+		return gate;
+	now = nbl_limits_gate(lf);
+	return now > gate ? now : gate;
 }
 
 static void set_ends(const struct nbl_chain *chain, enum nbl_status status,

@@ -10,14 +10,6 @@
 
 #include "stack/stack.h"
 
-/* What comes to a module. */
-enum nbl_gate {
-	NBL_GATE_OPEN,
-	NBL_GATE_LIMITED,	/* what is received is lent to it, what is sent goes past it (HP-04) */
-	NBL_GATE_PAST,		/* all goes past it: it is unhealthy */
-	NBL_GATE_SHUT,		/* nothing may be on its way: its state (FS-03) */
-};
-
 /*
  * A drop whose place is known: n->holder. No enum nbl_outcome, and so counted as RETURNED; what
  * passes it on cannot take the blame.

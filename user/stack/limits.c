@@ -9,6 +9,7 @@
 #include "stack/hops.h"
 
 #define WARN_AGAIN_MS	10000
+#define PAST_LIMIT	(2 * NBL_BURST)	/* references beyond the limit, a lane: more were not taken unawares */
 
 /* ---- what there is ---- */
 
@@ -65,20 +66,27 @@ const char *nbl_health_name(enum nbl_module_health health)
 
 /* ---- limits ---- */
 
-static uint64_t n_receive_frames(const struct nbl_lane *lane)
+/*
+ * Frames that a share is a share of: all it holds may have come by one queue, which must not
+ * run dry. The whole is no limit: it is that of all queues.
+ */
+static uint64_t n_shared_frames(const struct nbl_lane *lane, uint32_t max_share)
 {
-	uint64_t n = 0;
+	uint64_t sum = 0, least = UINT64_MAX;
 
-	for (uint32_t i = 0; i < lane->n_queues; i++)
-		n += lane->queues[i].n_frames;
-	return n;
+	for (uint32_t i = 0; i < lane->n_queues; i++) {
+		sum += lane->queues[i].n_frames;
+		if (lane->queues[i].n_frames < least)
+			least = lane->queues[i].n_frames;
+	}
+	return max_share < 100 ? least : sum;
 }
 
-/* What a module may hold of one lane: its share of the lane's frames, and of max-held. At least 1. */
+/* What a module may hold of one lane: its share of a queue's frames, and of max-held. At least 1. */
 static int64_t most_on(const struct nbl_stack *s, const struct nbl_module_limits *limits,
 		       const struct nbl_lane *lane)
 {
-	uint64_t most = n_receive_frames(lane) * limits->max_share / 100;
+	uint64_t most = n_shared_frames(lane, limits->max_share) * limits->max_share / 100;
 	uint64_t share = (limits->max_held + s->n_lanes - 1) / s->n_lanes;
 
 	if (limits->max_held && share < most)
@@ -125,16 +133,31 @@ void nbl_limits_end(const struct nbl_stack_module *sm)
 	nbl_holding_set_limits(sm->id, &none);
 }
 
-bool nbl_limits_is_over(const struct nbl_lane_filter *lf)
+/*
+ * True if 'sm' took references to what it was only lent, and so pins more than it may. Nothing
+ * can refuse a reference; a burst that was its own may have taken it past its limit.
+ */
+static bool takes_what_it_is_lent(const struct nbl_stack *s, const struct nbl_stack_module *sm)
 {
+	struct nbl_holding h;
+	uint64_t most = most_of_all(s, sm) + (uint64_t)s->n_lanes * PAST_LIMIT;
+
+	nbl_holding_get(sm->id, &h);
+	return h.references > sm->references_before && h.references - sm->references_before >= most;
+}
+
+enum nbl_gate nbl_limits_gate(const struct nbl_lane_filter *lf)
+{
+	bool is_over = lf->f.held >= lf->most_held;
 	uint64_t references, clones;
 
-	if (lf->f.held >= lf->most_held)
-		return true;
 	if ((int64_t)lf->lane->figures.frames[NBL_FRAME_HELD] < lf->most_held)
-		return false;
+		return is_over ? NBL_GATE_LIMITED : NBL_GATE_OPEN;
+	if (takes_what_it_is_lent(lf->stack, lf->of))
+		return NBL_GATE_PAST;
 	get_pinned(lf->of, &references, &clones);
-	return references + clones >= most_of_all(lf->stack, lf->of);
+	is_over |= references + clones >= most_of_all(lf->stack, lf->of);
+	return is_over ? NBL_GATE_LIMITED : NBL_GATE_OPEN;
 }
 
 void nbl_limits_set_gates(struct nbl_stack *s, struct nbl_stack_module *sm)
@@ -207,7 +230,7 @@ static enum nbl_module_health judge(const struct nbl_stack *s, const struct nbl_
 	uint64_t counts[NBL_N_OUTSTANDING];
 	uint64_t most = most_of_all(s, sm);
 
-	if (sm->health == NBL_HEALTH_UNHEALTHY ||
+	if (sm->health == NBL_HEALTH_UNHEALTHY || takes_what_it_is_lent(s, sm) ||
 	    (limits->hard_age_ms && sm->oldest_ms > limits->hard_age_ms))
 		return NBL_HEALTH_UNHEALTHY;
 	nbl_limits_get_outstanding(s, sm, counts);

@@ -6,8 +6,8 @@
  *   warned     something is held longer than the soft age, or half the hard one
  *   limited    it holds as much as it may: it is lent what is received, and does not
  *              see what is sent; its clones are copies
- *   unhealthy  something is held longer than the hard age: it gets nothing more, until
- *              it is put in anew
+ *   unhealthy  something is held longer than the hard age, or it goes on taking references to
+ *              what it is only lent: it gets nothing more, until it is put in anew
  *
  * What it holds stays its own: only nbl_stack_evict() ends that. Rules: HP-01, HP-04, RF-16.
  */
@@ -78,6 +78,14 @@ const char *nbl_outstanding_name(enum nbl_outstanding what);
 
 /* ---- for the stack's own files ---- */
 
+/* What comes to a module. */
+enum nbl_gate {
+	NBL_GATE_OPEN,
+	NBL_GATE_LIMITED,	/* what is received is lent to it, what is sent goes past it (HP-04) */
+	NBL_GATE_PAST,		/* all goes past it: it is unhealthy */
+	NBL_GATE_SHUT,		/* nothing may be on its way: its state (FS-03) */
+};
+
 /* Settles the limits of 'sm', new on its lanes, from its settings; and takes them back from its id. */
 void nbl_limits_begin(struct nbl_stack *s, struct nbl_stack_module *sm);
 void nbl_limits_end(const struct nbl_stack_module *sm);
@@ -86,8 +94,11 @@ void nbl_limits_end(const struct nbl_stack_module *sm);
 void nbl_limits_get_outstanding(const struct nbl_stack *s, const struct nbl_stack_module *sm,
 				uint64_t ret_counts[NBL_N_OUTSTANDING]);
 
-/* True if the module of 'lf' must not hold more on this lane. Lane thread. */
-bool nbl_limits_is_over(const struct nbl_lane_filter *lf);
+/*
+ * What the module of 'lf' is to be given by what it holds now: LIMITED if it must not hold more on
+ * this lane, PAST if it keeps even what it is only lent. Lane thread. Rule: HP-04.
+ */
+enum nbl_gate nbl_limits_gate(const struct nbl_lane_filter *lf);
 
 /* Settles from state and health which packets pass to the module: after either changed. */
 void nbl_limits_set_gates(struct nbl_stack *s, struct nbl_stack_module *sm);

@@ -105,7 +105,8 @@ $(BUILD)/nblctl: $(CLI) $(addprefix $(BUILD)/user/edge/,control.o control_client
 
 # ---- tests ----
 
-test-programs: $(PROGRAMS) $(UNIT) $(BPFTEST) $(BENCH) $(BUILD)/tests/nbl-sim $(BUILD)/tests/chaos/nbld $(BUILD)/tests/chaos/nbld-worker
+test-programs: $(PROGRAMS) $(UNIT) $(BPFTEST) $(BENCH) $(BUILD)/tests/nbl-sim $(BUILD)/tests/chaos/nbld $(BUILD)/tests/chaos/nbld-worker \
+	$(BUILD)/tests/modules/nbld $(BUILD)/tests/modules/nbld-worker
 
 $(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(FILTER) $(MEMPORT) $(CORE)
 	@mkdir -p $(@D)
@@ -153,6 +154,20 @@ $(BUILD)/tests/chaos/nbld: $(BUILD)/nbld
 
 $(BUILD)/tests/chaos/nbld-worker: $(WORKER) $(BUILD)/user/edge/handover.o $(STACK) $(filter-out %/modules.o,$(MODULES)) \
 		$(FILTER) $(ADOPT) $(CORE) $(CHAOS) $(BUILD)/tests/sim/chaos_table.o
+	@mkdir -p $(@D)
+	$(call link,$(WORKER_LIBS))
+
+# And this one a module that gives nothing back, and some that tell of their lives.
+TESTMODULES := $(call objects,tests/modules/*.c)
+
+$(TESTMODULES): ALL_CFLAGS += -Itests
+
+$(BUILD)/tests/modules/nbld: $(BUILD)/nbld
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(BUILD)/tests/modules/nbld-worker: $(WORKER) $(BUILD)/user/edge/handover.o $(STACK) $(filter-out %/modules.o,$(MODULES)) \
+		$(FILTER) $(ADOPT) $(CORE) $(TESTMODULES)
 	@mkdir -p $(@D)
 	$(call link,$(WORKER_LIBS))
 

@@ -36,6 +36,7 @@ struct gen_conf {
 	unsigned int size;
 	unsigned int batch;		/* 0 = chosen by whether the rate is limited */
 	unsigned int n_flows;
+	unsigned int ether_type;
 	int cpu;			/* -1 = where the scheduler likes */
 	uint64_t rate;
 	uint64_t count;
@@ -66,6 +67,7 @@ static void usage(FILE *out)
 	fprintf(out,
 		"usage: nbl-gen --if IF (--count N | --seconds S) [--rate PPS] [--size BYTES]\n"
 		"               [--dst-mac MAC] [--flows N] [--cpu N] [--batch N]\n"
+		"               [--ether-type NUMBER]\n"
 		"  --rate 0 (default) sends as fast as possible; --size is %zu to %u, without FCS\n"
 		"  gen_dropped: frames the interface's peer did not take\n"
 		"  late_max_us: how far the sending was ever behind its plan\n",
@@ -84,6 +86,7 @@ static void conf_parse(struct gen_conf *conf, int argc, char **argv)
 		{ "flows", required_argument, NULL, 'f' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "batch", required_argument, NULL, 'b' },
+		{ "ether-type", required_argument, NULL, 'e' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -105,6 +108,7 @@ static void conf_parse(struct gen_conf *conf, int argc, char **argv)
 		case 'f': conf->n_flows = opt_number("flows", optarg, 1, BENCH_MAX_FLOWS); break;
 		case 'c': conf->cpu = opt_number("cpu", optarg, 0, CPU_SETSIZE - 1); break;
 		case 'b': conf->batch = opt_number("batch", optarg, 1, 256); break;
+		case 'e': conf->ether_type = opt_number("ether-type", optarg, 0x600, 0xffff); break;
 		case 'h': usage(stdout); exit(0);
 		default: usage(stderr); exit(2);
 		}
@@ -155,7 +159,7 @@ static uint16_t ip_checksum(const struct iphdr *ip)
 static struct bench_frame frame_template(const struct gen_conf *conf)
 {
 	struct bench_frame frame = {
-		.eth.h_proto = htons(ETH_P_IP),
+		.eth.h_proto = htons((uint16_t)conf->ether_type),
 		.ip = {
 			.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
 			.tot_len = htons(conf->size - sizeof(struct ethhdr)),
@@ -290,7 +294,7 @@ static void report(const struct gen_bpf *skel, uint32_t dropped)
 int main(int argc, char **argv)
 {
 	struct gen_conf conf = {
-		.size = 64, .n_flows = 4, .cpu = -1, .dst = { { 2, 0, 0, 0, 0, 2 } },
+		.size = 64, .n_flows = 4, .ether_type = ETH_P_IP, .cpu = -1, .dst = { { 2, 0, 0, 0, 0, 2 } },
 	};
 	struct sigaction stop = { .sa_handler = on_stop }, tick = { .sa_handler = on_alarm };
 	struct link_count before = { 0 }, after = { 0 };

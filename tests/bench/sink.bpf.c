@@ -13,6 +13,8 @@
 #include "bench_frame.h"
 #include "sink.h"
 
+const volatile __u16 ether_type_be;	/* set before load */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -98,7 +100,7 @@ int sink(struct xdp_md *ctx)
 
 	if ((void *)(frame + 1) > data_end)
 		return XDP_PASS;
-	if (frame->eth.h_proto != bpf_htons(ETH_P_IP) || frame->ip.protocol != IPPROTO_UDP ||
+	if (frame->eth.h_proto != ether_type_be || frame->ip.protocol != IPPROTO_UDP ||
 	    frame->udp.dest != bpf_htons(BENCH_PORT) || frame->magic != BENCH_MAGIC)
 		return XDP_PASS;
 	count = bpf_map_lookup_elem(&counts, &zero);

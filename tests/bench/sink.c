@@ -4,6 +4,7 @@
  *
  * Counting happens in sink.bpf.c; this half waits, asleep, and prints one JSON line.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <linux/if_link.h>
@@ -28,6 +29,7 @@ struct sink_conf {
 	const char *ready_file;
 	int ready_fd;			/* -1 = none */
 	unsigned int ifindex;
+	unsigned int ether_type, n_flows;	/* of the frames counted; 0 flows = not told apart */
 	uint64_t seconds, count, idle_ms;	/* 0 = no such end */
 };
 
@@ -35,9 +37,10 @@ static void usage(FILE *out)
 {
 	fprintf(out,
 		"usage: nbl-sink --if IF [--seconds S] [--count N] [--idle-ms MS]\n"
-		"                [--ready-fd FD | --ready-file FILE]\n"
+		"                [--ready-fd FD | --ready-file FILE] [--ether-type NUMBER] [--flows N]\n"
 		"  ends on SIGINT or SIGTERM, after S seconds, after N frames, or when none came\n"
-		"  for MS milliseconds after the first; once attached, writes FD or makes FILE\n");
+		"  for MS milliseconds after the first; once attached, writes FD or makes FILE\n"
+		"  --flows: as nbl-gen was told; says how many distinct frames of each came\n");
 }
 
 static void conf_parse(struct sink_conf *conf, int argc, char **argv)
@@ -49,6 +52,8 @@ static void conf_parse(struct sink_conf *conf, int argc, char **argv)
 		{ "idle-ms", required_argument, NULL, 'm' },
 		{ "ready-fd", required_argument, NULL, 'r' },
 		{ "ready-file", required_argument, NULL, 'R' },
+		{ "ether-type", required_argument, NULL, 'e' },
+		{ "flows", required_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -62,6 +67,8 @@ static void conf_parse(struct sink_conf *conf, int argc, char **argv)
 		case 'm': conf->idle_ms = opt_number("idle-ms", optarg, 1, 86400000); break;
 		case 'r': conf->ready_fd = opt_number("ready-fd", optarg, 0, 1 << 20); break;
 		case 'R': conf->ready_file = optarg; break;
+		case 'e': conf->ether_type = opt_number("ether-type", optarg, 0x600, 0xffff); break;
+		case 'f': conf->n_flows = opt_number("flows", optarg, 1, BENCH_MAX_FLOWS); break;
 		case 'h': usage(stdout); exit(0);
 		default: usage(stderr); exit(2);
 		}
@@ -214,7 +221,19 @@ static void wait_for_end(const struct sink_conf *conf, const struct sink_bpf *sk
 			return;
 }
 
-static void report(const struct sink_bpf *skel)
+/* Frames are numbered in one count, and go to the flows in turn. */
+static void report_flows(const struct sink_conf *conf, const struct sink_bpf *skel, uint64_t end)
+{
+	unsigned long long flows[BENCH_MAX_FLOWS] = { 0 };
+
+	for (uint64_t seq = 0; seq < end && seq < SINK_SEQUENCES; seq++)
+		flows[seq % conf->n_flows] += skel->bss->seen[seq / 64] >> (seq % 64) & 1;
+	for (unsigned int i = 0; i < conf->n_flows; i++)
+		printf("%s%llu", i ? "," : ",\"flows\":[", flows[i]);
+	printf("]");
+}
+
+static void report(const struct sink_conf *conf, const struct sink_bpf *skel)
 {
 	struct sink_histogram h;
 	struct sink_count sum;
@@ -233,15 +252,18 @@ static void report(const struct sink_bpf *skel)
 	       sum.duplicates, sum.reordered, (long long)sum.next - 1, sum.untracked, sum.bytes,
 	       seconds, seconds > 0 ? (sum.received - 1) / seconds : 0);
 	printf("\"latency_us\":{\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f,\"p999\":%.2f,"
-	       "\"max\":%.2f}}\n",
+	       "\"max\":%.2f}",
 	       percentile_us(&h, sum.received, 50), percentile_us(&h, sum.received, 90),
 	       percentile_us(&h, sum.received, 99), percentile_us(&h, sum.received, 99.9),
 	       sum.latency_max_ns / 1e3);
+	if (conf->n_flows)
+		report_flows(conf, skel, sum.next);
+	printf("}\n");
 }
 
 int main(int argc, char **argv)
 {
-	struct sink_conf conf = { .ready_fd = -1 };
+	struct sink_conf conf = { .ready_fd = -1, .ether_type = ETH_P_IP };
 	struct sink_bpf *skel;
 	sigset_t stop_set;
 	int link;
@@ -253,14 +275,18 @@ int main(int argc, char **argv)
 	sigaddset(&stop_set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &stop_set, NULL);
 
-	skel = sink_bpf__open_and_load();
+	skel = sink_bpf__open();
 	if (!skel)
+		err(1, "sink program: open");
+	skel->rodata->ether_type_be = htons((uint16_t)conf.ether_type);
+	errno = -sink_bpf__load(skel);
+	if (errno)
 		err(1, "sink program: load");
 	link = program_attach(&conf, skel);
 	ready_tell(&conf);
 	wait_for_end(&conf, skel, &stop_set);
 	close(link);		/* first, so that what is reported no longer moves */
-	report(skel);
+	report(&conf, skel);
 	sink_bpf__destroy(skel);
 	return 0;
 }

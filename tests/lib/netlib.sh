@@ -23,6 +23,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-build}
 case $BUILD in /*) ;; *) BUILD=$top/$BUILD ;; esac
 
+NBLD=nbld
 prefix=nblt-$$
 work=			# folder of this run
 namespaces=()
@@ -311,10 +312,11 @@ xdp_of()
 # ---- nbld ----
 
 # nbld_start NS: until it answers; its socket is $work/nbld.sock. One that a failed claim left is ended.
+# $NBLD: the product, or a build for tests with a worker of its own beside it.
 nbld_start()
 {
 	[ ! -e "$work/nbld.pid" ] || ! is_running "$(nbld_pid)" || stop "$(nbld_pid)"
-	spawn "$1" "$work/nbld.log" "$BUILD/nbld" -c "$work/nbld.conf" -S "$work/nbld.sock"
+	spawn "$1" "$work/nbld.log" "$BUILD/$NBLD" -c "$work/nbld.conf" -S "$work/nbld.sock"
 	disown "$spawned"	# else the shell has something to say when it is killed
 	echo "$spawned" >"$work/nbld.pid"
 	wait_until "nbld answers" 10 nbld_answers

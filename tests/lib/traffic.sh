@@ -97,7 +97,7 @@ tagged_arrived()
 }
 
 # flow_start NS IF NS2 IF2 OPTION...: numbered frames from IF to IF2, until they are all sent or flow_stop.
-# The sink ends after a silence of sink_idle_ms.
+# The sink ends after a silence of sink_idle_ms; sink_options are some more words for it.
 flow_start()
 {
 	local from=$1 from_if=$2 to=$3 to_if=$4
@@ -105,8 +105,9 @@ flow_start()
 	shift 4
 	flow_clear
 	rm -f "$work/sink.ready" "$work/gen.json" "$work/sink.json" "$work/gen.log"
+	# shellcheck disable=SC2086  # words
 	nsenter --net="/run/netns/$prefix-$to" "$BUILD/tests/nbl-sink" --if "$to_if" --seconds 60 --idle-ms "${sink_idle_ms:-400}" \
-		--ready-file "$work/sink.ready" >"$work/sink.json" 2>>"$work/gen.log" &
+		--ready-file "$work/sink.ready" ${sink_options:-} >"$work/sink.json" 2>>"$work/gen.log" &
 	sink=$!
 	adopt "$sink"
 	wait_until "the sink is attached" 5 test -e "$work/sink.ready"

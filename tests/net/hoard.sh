@@ -1,0 +1,158 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# hoard.sh - a module that never gives anything back costs others nothing, and its removal brings all home.
+#
+#      src              dut               dst
+#     +------+         +-----------+     +------+
+#     |  s0 -+---------+- v1   v2 -+-----+- d0  |      four flows; the module keeps the first
+#     +------+  veth   +-----------+     +------+
+#
+# The module hoard (tests/modules) keeps packets as their owner and by references, takes references to
+# those it is only lent, too, and does nothing when it is to pause.
+# shellcheck source=tests/lib/netlib.sh
+. "$(dirname "$0")/../lib/netlib.sh"
+
+NBLD=tests/modules/nbld
+RATE=50000
+COUNT=60000	# a quarter of these is more than a queue has frames
+FLOWS=4
+HOARDED=40000	# UDP source port of the first flow
+sink_options="--flows $FLOWS"
+
+# hoarder_in OPTION...: in the place of one that a failed claim left
+hoarder_in()
+{
+	ctl module remove v1 hoard force >/dev/null 2>&1 || true
+	ctl module add v1 hoard "port=$HOARDED" "$@"
+}
+
+# of_hoard FIGURE: of holds
+of_hoard()
+{
+	ctl -j holds v1 | jq -r ".adapters[0].modules[] | select(.name == \"hoard\") | $1"
+}
+
+# How often the kernel found no frame to put a packet in.
+fill_empty()
+{
+	show v1 '.lower.kernel_fill_empty + .upper.kernel_fill_empty'
+}
+
+# others_pass: what came of the three flows that nobody hoards, in percent of what was sent, is in $others
+others_pass()
+{
+	one_flow src s0 dst d0 --rate "$RATE" --count "$COUNT" --size 64 --flows "$FLOWS"
+	others=$(flow_figure ".flows[1:] | add * 100 * $FLOWS / ($FLOWS - 1) / $COUNT")
+}
+
+# all_pass: all four do, whole
+all_pass()
+{
+	on_a_calm_machine 20 others_pass
+	expect_flow_whole "$COUNT"
+	audit_clean v1
+}
+
+round()
+{
+	printf '%.1f' "$1"
+}
+
+is_home()
+{
+	is_true v1 '.in_flight == 0 and .frames.held == 0'
+}
+
+# forced_out: the module goes; all frames are home so many ms after that in $took_ms
+forced_out()
+{
+	local began
+
+	ctl module remove v1 hoard force
+	began=$(now_us)
+	wait_until "all frames home" 5 is_home
+	took_ms=$((($(now_us) - began) / 1000))
+}
+
+HP_02_without_limits_a_hoarder_starves_everybody()
+{
+	local before
+
+	# it is the queue that stands still: nobody is to take the worker for hung, and help
+	ctl attach v1 pair v2 hang-limit 10000
+	hoarder_in max-share=100
+	before=$(fill_empty)
+	others_pass
+	note "without limits: $(round "$others") % of the others came through, the fill ring was empty $(($(fill_empty) - before)) times," \
+		"$(of_hoard '"\(.held) frames hoarded"')"
+	expect_between "percent of the others" 0 80 "$others"
+	expect_at_least "times that the fill ring was empty" 1000 $(($(fill_empty) - before))
+	# what comes now has no frame to be put in
+	one_flow src s0 dst d0 --rate 5000 --count 1000 --size 64 --flows "$FLOWS"
+	expect_equal "frames that pass a starved queue" 0 "$(flow_figure .distinct)"
+	forced_out
+	all_pass
+	ctl detach v1
+}
+
+with_limits_a_hoarder_costs_others_nothing()
+{
+	local before without
+
+	ctl detach v1 || true	# as a failed claim left it
+	ctl attach v1 pair v2
+	before=$(fill_empty)
+	all_pass
+	without=$others
+	hoarder_in
+	on_a_calm_machine 20 others_pass
+	note "others: $(round "$without") % without the hoarder, $(round "$others") % with it; of the hoarded flow $(flow_figure '.flows[0]') of $((COUNT / FLOWS)) passed"
+	expect_at_least "percent of the others" 90 "$others"
+	expect_equal "times that the fill ring was empty" "$before" "$(fill_empty)"
+	audit_clean v1
+}
+
+holds_names_the_hoarder()
+{
+	note "$(of_hoard '"\(.held) frames, \(.pending) as owner, \(.reference) by reference, \(.share_percent * 10 | round / 10) % of all, \(.over_limit) beyond its limit, \(.health)"')"
+	expect_match "health" "^(limited|unhealthy)$" "$(of_hoard .health)"
+	expect_at_least "frames held" 1000 "$(of_hoard .held)"
+	expect_at_least "as owner" 1000 "$(of_hoard .pending)"
+	expect_at_least "by reference" 1000 "$(of_hoard .reference)"
+	expect_between "percent of all frames" 5 50 "$(of_hoard .share_percent)"
+	expect_match "as text" "hoard is (limited|unhealthy)" "$(ctl holds v1)"
+}
+
+its_removal_is_refused_naming_what_is_missing()
+{
+	expect_status 1 ctl module remove v1 hoard
+	expect_match "refusal" "module hoard: [0-9]+ queued receive [0-9]+ references" "$(cat "$work/err")"
+	expect_equal "it is still there" hoard "$(of_hoard .name)"
+	audit_clean v1
+}
+
+removed_by_force_it_has_nothing_and_every_frame_is_home_within_100_ms()
+{
+	forced_out
+	note "all frames home $took_ms ms after the module was removed by force"
+	expect_between "ms until all frames were home" 0 100 "$took_ms"
+	expect_equal "modules" 0 "$(ctl -j module list v1 | jq '.modules | length')"
+	audit_clean v1
+}
+
+and_all_passes_again()
+{
+	all_pass
+}
+
+test_begin tests/modules/nbld tests/modules/nbld-worker nbl-gen nbl-sink
+topology_pair 1
+nbld_start dut
+
+claim HP_02_without_limits_a_hoarder_starves_everybody
+claim with_limits_a_hoarder_costs_others_nothing
+claim holds_names_the_hoarder
+claim its_removal_is_refused_naming_what_is_missing
+claim removed_by_force_it_has_nothing_and_every_frame_is_home_within_100_ms
+claim and_all_passes_again

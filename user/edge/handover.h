@@ -91,7 +91,9 @@ struct worker_reply {
 	uint32_t number;	/* of the request; 0 = none */
 	char text[256];		/* a sentence when result < 0 */
 	uint16_t module_ids[ADAPTER_MAX_MODULES];	/* of the stack now, from the lower port upward */
+	char module_names[ADAPTER_MAX_MODULES][NBL_MODULE_NAME_MAX];
 	uint32_t n_modules;
+	bool is_down;		/* a mandatory module did not restart */
 	union {			/* by the request's op */
 		struct nbl_view_pools pools;
 		struct nbl_view_page pending;

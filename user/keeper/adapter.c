@@ -373,6 +373,28 @@ static bool tap_has_its_place(const struct adapter *a, const char *before, const
 	return false;
 }
 
+static bool has_room(const struct adapter *a, struct refusal *refusal)
+{
+	char why[REASON_SIZE];
+
+	if (a->conf.n_modules < ADAPTER_MAX_MODULES)
+		return true;
+	snprintf(why, sizeof(why), "%s: not added (ENOSPC): its stack has %d modules, and no more fit. "
+		 "Try: nblctl module remove", a->conf.name, ADAPTER_MAX_MODULES);
+	refuse(refusal, -ENOSPC, why);
+	return false;
+}
+
+/* Where the worker says that the module is, others may have gone meanwhile; at most 'most', the reply is not trusted. */
+static int position_in(const struct worker_reply *reply, const char *module, uint32_t most)
+{
+	uint32_t i = 0;
+
+	while (i < most && strncmp(reply->module_names[i], module, NBL_MODULE_NAME_MAX))
+		i++;
+	return (int)i;
+}
+
 bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const char *before,
 			const char *after, struct refusal *refusal)
 {
@@ -380,6 +402,8 @@ bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const
 	struct worker_reply reply;
 	int at = (int)a->conf.n_modules - (a->tap_fd != 0);
 
+	if (!has_room(a, refusal))
+		return false;
 	if (tap_conf_is_tap(conf))
 		return tap_has_its_place(a, before, after, refusal) && tap_add(a, conf, refusal);
 	if (before && !find_module(a, before, &at, refusal))
@@ -394,6 +418,7 @@ bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const
 	request.position = (uint32_t)at;
 	if (!worker_ask(a, &request, &reply, refusal))
 		return false;
+	at = position_in(&reply, conf->name, a->conf.n_modules);
 	memmove(&a->conf.modules[at + 1], &a->conf.modules[at],
 		(a->conf.n_modules - (uint32_t)at) * sizeof(*conf));
 	a->conf.modules[at] = *conf;
@@ -422,7 +447,7 @@ bool adapter_module_remove(struct adapter *a, const char *module, bool force,
 	request.module = a->conf.modules[at];
 	if (!worker_ask(a, &request, &reply, refusal))
 		return false;
-	forget_module(a, at);
+	forget_module(a, position_of(a, request.module.name));
 	return true;
 }
 
@@ -462,12 +487,11 @@ bool adapter_module_set(struct adapter *a, const struct module_conf *options,
 	request.was = request.module = a->conf.modules[at];
 	if (!merge_options(&request.module, options, refusal))
 		return false;
-	if (!worker_ask(a, &request, &reply, refusal)) {
-		if (reply.number && reply.n_modules + 1 == a->conf.n_modules)
-			forget_module(a, at);
+	if (!worker_ask(a, &request, &reply, refusal))
 		return false;
-	}
-	a->conf.modules[at] = request.module;
+	at = position_of(a, options->name);
+	if (at >= 0)
+		a->conf.modules[at] = request.module;
 	return true;
 }
 

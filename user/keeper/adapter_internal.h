@@ -42,7 +42,8 @@ struct adapter {
 	uint64_t recent_crashes[5];	/* monotonic ms, a ring */
 	sd_event_source *retry;		/* armed while waiting to start a worker again */
 
-	const char *bypass;		/* NULL, "start", "dead", "hang" */
+	const char *bypass;		/* NULL, "start", "dead", "hang", "mandatory" */
+	bool stack_is_down;		/* a mandatory module did not restart: nothing passes */
 	uint32_t hung_ticks;		/* seconds in a row with packets past a hung worker */
 };
 
@@ -54,7 +55,10 @@ bool worker_begin(struct adapter *a, enum nbl_takeover takeover, struct refusal 
 /* Has the worker finish and end; kills it if it does not within 2 s. No worker is fine. */
 void worker_end(struct adapter *a);
 
-/* Asks the worker and waits at most 2 s (fills ret). False with 'refusal' filled. */
+/*
+ * Asks the worker and waits at most 2 s (fills ret). False with 'refusal' filled. Modules that the
+ * worker says it has no longer, other than the one to be removed, are forgotten.
+ */
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal);
 

@@ -28,7 +28,7 @@ static bool hangs(struct adapter *a)
 
 void adapter_set_bypass(struct adapter *a, const char *bypass)
 {
-	enum nbl_fallback fallback = a->conf.fail_closed ? NBL_FALLBACK_DROP :
+	enum nbl_fallback fallback = a->conf.fail_closed || a->stack_is_down ? NBL_FALLBACK_DROP :
 				     a->conf.layout == LAYOUT_PAIR ? NBL_FALLBACK_WIRE :
 				     NBL_FALLBACK_PASS;
 	int r = programs_set_control(a->programs, bypass ? NBL_MODE_BYPASS : NBL_MODE_RUN, fallback,
@@ -46,7 +46,7 @@ static void look_at(struct adapter *a)
 {
 	bool hung = hangs(a);
 
-	if (!a->worker.pid)
+	if (!a->worker.pid || a->stack_is_down)
 		return;
 	a->bypass = hung ? "hang" : NULL;
 	a->hung_ticks = hung ? a->hung_ticks + 1 : 0;

@@ -272,7 +272,7 @@ static void fill_modules(const struct adapter *a, const struct nbl_lane_figures 
 
 static enum adapter_state state_of(const struct adapter *a)
 {
-	if (!a->ports[NBL_LOWER].up || !a->ports[NBL_UPPER].up)
+	if (!a->ports[NBL_LOWER].up || !a->ports[NBL_UPPER].up || a->stack_is_down)
 		return ADAPTER_DOWN;
 	return a->bypass ? ADAPTER_BYPASS : ADAPTER_RUNNING;
 }

@@ -119,6 +119,7 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 		return r;
 	}
 	memcpy(a->module_ids, reply.module_ids, sizeof(a->module_ids));
+	a->stack_is_down = false;
 	a->generation++;
 	state_save(a->keeper);
 	return 0;
@@ -256,6 +257,52 @@ static bool only_looks(uint32_t op)
 	return op != WORKER_MODULE_ADD && op != WORKER_MODULE_REMOVE && op != WORKER_MODULE_SET;
 }
 
+static bool is_named(const struct worker_reply *reply, const char *module)
+{
+	for (uint32_t i = 0; i < reply->n_modules && i < ADAPTER_MAX_MODULES; i++)
+		if (!strncmp(reply->module_names[i], module, NBL_MODULE_NAME_MAX))
+			return true;
+	return false;
+}
+
+/* Forgets modules that the worker has no more, but for the one 'asked' to be removed (NULL: none). Rule: FS-10. */
+static void forget_modules(struct adapter *a, const struct worker_reply *reply, const char *asked)
+{
+	struct adapter_conf *c = &a->conf;
+	uint32_t i = 0;
+
+	while (i < c->n_modules) {
+		const char *name = c->modules[i].name;
+
+		if (tap_conf_is_tap(&c->modules[i]) || is_named(reply, name) ||
+		    (asked && !strcmp(asked, name))) {
+			i++;
+			continue;
+		}
+		log_warning("%s: module %s did not restart: it is out of the stack", c->name, name);
+		c->n_modules--;
+		memmove(&c->modules[i], &c->modules[i + 1],
+			(c->n_modules - i) * sizeof(c->modules[0]));
+	}
+}
+
+/* What the worker says of its stack. */
+static void note_stack(struct adapter *a, const struct worker_request *request,
+		       const struct worker_reply *reply)
+{
+	memcpy(a->module_ids, reply->module_ids, sizeof(a->module_ids));
+	forget_modules(a, reply,
+		       request->op == WORKER_MODULE_REMOVE ? request->module.name : NULL);
+	if (reply->is_down == a->stack_is_down)
+		return;
+	a->stack_is_down = reply->is_down;
+	adapter_set_bypass(a, reply->is_down ? "mandatory" : NULL);
+	if (reply->is_down)
+		log_error("%s: a mandatory module did not restart: nothing passes", a->conf.name);
+	else
+		log_notice("%s: its stack is up again", a->conf.name);
+}
+
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal)
 {
@@ -278,7 +325,7 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 		}
 		return false;
 	}
-	memcpy(a->module_ids, ret->module_ids, sizeof(a->module_ids));
+	note_stack(a, request, ret);
 	if (ret->result < 0) {
 		if (strstr(ret->text, "Try: "))
 			snprintf(sentence, sizeof(sentence), "%s: %s", a->conf.name, ret->text);

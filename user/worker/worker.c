@@ -100,6 +100,19 @@ static const struct nbl_module *find_module(const char *name)
 	return m || strcmp(name, nbl_module_filter.name) != 0 ? m : &nbl_module_filter;
 }
 
+/* If it cannot restart, it is not left in the stack even if mandatory: who asked for it is told. */
+static int insert(struct worker *w, const struct nbl_module *module,
+		  const struct nbl_option *options, uint32_t n_options, uint32_t position,
+		  char *why, size_t why_size)
+{
+	int r = nbl_stack_insert(&w->stack, module, options, n_options, position, why, why_size);
+	int i = r == -ENODEV ? nbl_stack_find(&w->stack, module->name) : -ENOENT;
+
+	if (i >= 0)
+		nbl_stack_evict(&w->stack, (uint32_t)i);	/* it never ran, so it holds nothing */
+	return r;
+}
+
 static int add_module(struct worker *w, const struct module_conf *conf, uint32_t position,
 		      char *why, size_t why_size)
 {
@@ -116,7 +129,7 @@ static int add_module(struct worker *w, const struct module_conf *conf, uint32_t
 		options[i] = (struct nbl_option){ conf->options[i].key, conf->options[i].value };
 	filter_set_callout_kinds(callout_kinds);
 	filter_set_stack(&w->stack);
-	return nbl_stack_insert(&w->stack, module, options, conf->n_options, position, why, why_size);
+	return insert(w, module, options, conf->n_options, position, why, why_size);
 }
 
 static bool handover_is_sound(const struct handover *h, const struct nbl_memory *m, uint32_t n_fds)
@@ -329,8 +342,12 @@ static int audit(struct worker *w, struct nbl_audit *ret)
 void worker_name_modules(const struct worker *w, struct worker_reply *ret)
 {
 	ret->n_modules = w->stack.n_modules;
-	for (uint32_t i = 0; i < w->stack.n_modules; i++)
+	ret->is_down = w->stack.is_down;
+	for (uint32_t i = 0; i < w->stack.n_modules; i++) {
 		ret->module_ids[i] = w->stack.modules[i].id;
+		snprintf(ret->module_names[i], sizeof(ret->module_names[i]), "%s",
+			 w->stack.modules[i].module->name);
+	}
 }
 
 void worker_serve(struct worker *w, const struct worker_request *request, int fd,

@@ -18,10 +18,13 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench_opt.h"
 
+#define NSEC 1000000000ull
+#define BATCH 64u		/* fragments between two looks at the clock */
 #define PART 1200u		/* payload of a fragment */
 #define UDP_HEADER 8u
 #define MOST 60000u
@@ -39,6 +42,7 @@ struct frags {
 	uint16_t port;
 	enum how how;
 	uint64_t count;
+	uint64_t rate;			/* at most, a second; 0 = as fast as can be */
 	uint32_t id;
 	int fd;
 	uint8_t datagram[UDP_HEADER + MOST];
@@ -48,7 +52,7 @@ struct frags {
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: nbl-frags --if IF --to-mac MAC --from ADDRESS --to ADDRESS --port N\n"
-		     "                 [--how good|reverse|overlap|first] [--count N] [--id N] <PAYLOAD\n");
+		     "                 [--how good|reverse|overlap|first] [--count N] [--rate N] [--id N] <PAYLOAD\n");
 }
 
 static void put16(uint8_t *at, uint32_t value)
@@ -92,6 +96,7 @@ static void conf_parse(struct frags *f, int argc, char **argv)
 		{ "from", required_argument, NULL, 'f' }, { "to", required_argument, NULL, 't' },
 		{ "port", required_argument, NULL, 'p' }, { "how", required_argument, NULL, 'h' },
 		{ "count", required_argument, NULL, 'n' }, { "id", required_argument, NULL, 'd' },
+		{ "rate", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *from = NULL, *to = NULL;
@@ -109,6 +114,7 @@ static void conf_parse(struct frags *f, int argc, char **argv)
 		case 'p': f->port = (uint16_t)opt_number("port", optarg, 1, 65535); break;
 		case 'h': f->how = how_parse(optarg); break;
 		case 'n': f->count = opt_number("count", optarg, 1, 1000000000); break;
+		case 'r': f->rate = opt_number("rate", optarg, 1, NSEC); break;
 		case 'd': f->id = (uint32_t)opt_number("id", optarg, 0, UINT32_MAX); break;
 		default: usage(stderr); exit(2);
 		}
@@ -212,9 +218,28 @@ static void all_send(const struct frags *f)
 	}
 }
 
+/* Sleeps until a batch is due. One that is late is not made up for: that would be a burst. */
+static void pace(const struct frags *f, uint64_t *next_ns)
+{
+	struct timespec now;
+	uint64_t now_ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (uint64_t)now.tv_sec * NSEC + (uint64_t)now.tv_nsec;
+	*next_ns += BATCH * NSEC / f->rate;
+	if (*next_ns <= now_ns) {
+		*next_ns = now_ns;
+		return;
+	}
+	now.tv_sec = (time_t)(*next_ns / NSEC);
+	now.tv_nsec = (long)(*next_ns % NSEC);
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &now, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static struct frags f = { .count = 1, .id = 1 };
+	uint64_t next_ns = 0;
 
 	conf_parse(&f, argc, argv);
 	socket_open(&f);
@@ -229,6 +254,8 @@ int main(int argc, char **argv)
 		/* other addresses, too: an identification of 16 bits is soon used up */
 		put16(f.is_ipv6 ? f.from + 14 : f.from + 2, (uint32_t)(i >> 16) + 256);
 		part_send(&f, 0, PART);
+		if (f.rate && i % BATCH == BATCH - 1)
+			pace(&f, &next_ns);
 	}
 	return 0;
 }

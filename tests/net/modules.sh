@@ -203,7 +203,7 @@ what_a_module_drops_is_counted_as_its_own()
 detach_with_packets_held_loses_none_of_them()
 {
 	empty_stack
-	ctl module add v1 delay ms=100
+	ctl module add v1 delay ms=500
 	flow_start src s0 dst d0 --rate 5000 --count 400 --size 64
 	wait "$gen"
 	expect_at_least "packets held" 100 "$(held held)"

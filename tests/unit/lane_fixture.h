@@ -284,15 +284,17 @@ static void rig_adopt_queues(struct rig *r, struct nbl_queue *queues)
 	}
 }
 
-/* Puts 'module' in on top; without options it may hold all there is. */
+/* Puts 'module' in on top; it may hold all there is. */
 RIG_UNUSED static void rig_add(struct rig *r, const struct nbl_module *module,
 			       const struct nbl_option *options, uint32_t n_options)
 {
-	const struct nbl_option all = { "max-share", "100" };
+	struct nbl_option all[8] = { { "max-share", "100" } };
 	char error[128] = "";
 
-	RIG_MUST(!nbl_stack_insert(&r->stack, module, n_options ? options : &all,
-				   n_options ? n_options : 1, r->stack.n_modules,
+	RIG_MUST(n_options < 8);
+	for (uint32_t i = 0; i < n_options; i++)
+		all[i + 1] = options[i];
+	RIG_MUST(!nbl_stack_insert(&r->stack, module, all, n_options + 1, r->stack.n_modules,
 				   error, sizeof(error)));
 }
 

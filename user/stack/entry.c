@@ -65,6 +65,10 @@ uint32_t nbl_lane_for(const struct nbl_lane *lanes, uint32_t n_lanes, const stru
 {
 	const struct nbl_memory_shape *s = &lanes[0].memory->shape;
 
+	for (uint32_t l = 0; n->port && l < n_lanes; l++)
+		for (uint32_t i = 0; i < lanes[l].n_lower; i++)
+			if (lanes[l].queues[i].q.number + 1u == n->port)
+				return l;
 	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
 		for (const struct nbl_segment *seg = nb->current_segment; seg; seg = seg->next) {
 			if (seg->frame >= s->n_queues * s->frames_per_queue)

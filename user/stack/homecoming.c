@@ -93,6 +93,11 @@ static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *
 	}
 	if (n->kind == NBL_KIND_RECEIVE)
 		nbl_lane_mark_kept(lane, n);
+	if (n->kind == NBL_KIND_REASSEMBLED && origin == NBL_ORIGIN_PORT) {
+		/* received in several frames, of which the first is counted for all (DM-02) */
+		n->parent->outcome = n->outcome;
+		n->parent->holder = n->holder;
+	}
 	nbl_release(n);
 }
 

@@ -70,6 +70,7 @@ struct nbl_stack;
 struct nbl_stack_module;
 struct nbl_bindings;
 struct nbl_history;
+struct nbl_ports;
 struct nbl_lane_sends;
 
 /* One module on one lane, with the engine's part. */
@@ -111,6 +112,7 @@ struct nbl_lane {
 	struct nbl_pool *pool;		/* the adapter's: descriptors and frames its ports can send; NULL in some tests */
 	struct nbl_bindings *bindings;	/* NULL: only the upper port receives */
 	struct nbl_history *history;	/* NULL: transfers are not noted */
+	struct nbl_ports *ports;	/* numbers that sends may name (ports.h); NULL: only the default port */
 	struct nbl_lane_sends *sends;	/* what is being sent and is not a received frame by itself (originated.c) */
 	uint64_t (*clock_ns)(void);	/* NULL: CLOCK_MONOTONIC */
 	bool parses;			/* somebody wants types: fill them before the first handler */
@@ -195,7 +197,11 @@ void nbl_lane_set_time(struct nbl_lane *lane);
 
 /* ---- the parts of a turn: lane thread ---- */
 
-/* Runs one burst from the RX ring of 'lq' through the stack. Returns the number of packets taken. */
+/*
+ * Runs one burst from the RX ring of 'lq' through the stack. Returns the number of entries taken.
+ * Entries linked by XDP_PKT_CONTD are one packet, one NBL with one NB of as many segments; without
+ * room in the pool for its descriptor it is dropped whole. Rules: RX-01, DM-02.
+ */
 uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq);
 
 /* A frame the kernel names must be one it was given: of this queue, with the packet inside. */
@@ -240,8 +246,8 @@ uint32_t nbl_lane_run_entered(struct nbl_lane *lane);
 void nbl_lane_set_end(struct nbl_lane *lane, enum nbl_origin origin, nbl_end_fn end, void *arg);
 
 /*
- * Whose lane 'n' must be sent on, of 'lanes', so that its frames need no copy: that of its
- * first received frame, else lane 0. Any thread that holds 'n'.
+ * Whose lane 'n' must be sent on, of 'lanes': that of the port it names, else, so that its
+ * frames need no copy, that of its first received frame, else lane 0. Any thread that holds 'n'.
  */
 uint32_t nbl_lane_for(const struct nbl_lane *lanes, uint32_t n_lanes, const struct nbl *n);
 
@@ -254,8 +260,10 @@ void nbl_lane_sends_free(struct nbl_lane_sends *s);
 /*
  * Sends 'n' (takes, if NBL_OUTCOME_RETURNED is returned) out of 'side': each of its NBs is a
  * packet, of one ring entry, of several where the queue takes that, or else copied
- * into a frame of the pool. If the ring is full it waits, and can be cancelled. Any other
- * outcome: nothing was sent, and why. Rules: DM-03, TX-05, TX-12, TX-13, TX-18, AR-08.
+ * into a frame of the pool. If the ring is full it waits, and can be cancelled. Out of the
+ * lower port it leaves by the queue that n->port stands for, if it names one. Any other
+ * outcome: nothing was sent, and why; DETACHED: that port is not active, or on another lane.
+ * Rules: DM-03, TX-05, TX-12, TX-13, TX-18, AR-08, PT-03, PT-04.
  */
 enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, enum nbl_side side);
 

@@ -13,17 +13,19 @@
 #include <string.h>
 
 #include <nbl/cancel.h>
+#include <nbl/parse.h>
 #include <nbl/window.h>
 
 #include "core/nbl_internal.h"
 #include "core/pool_internal.h"
 #include "stack/lane.h"
+#include "stack/ports.h"
 
 #ifndef XDP_PKT_CONTD
 #define XDP_PKT_CONTD (1u << 0)
 #endif
 
-#define HEADER_LENGTH	14u		/* of Ethernet: the shortest packet, and what lies in one segment (AR-08) */
+#define HEADER_LENGTH	14u		/* of Ethernet without tags: the shortest packet */
 #define MOST_WAITING	1024u		/* NBLs per queue that wait for room */
 #define MOST_ENTRIES	256u		/* ring entries of one NBL */
 #define NONE		UINT32_MAX
@@ -33,6 +35,7 @@ struct send {
 	struct nbl *nbl;		/* NULL: it was borrowed, and is its originator's again */
 	uint32_t n_open;		/* entries not yet completed */
 	uint32_t next_free;
+	uint16_t port;			/* that it was sent on; 0 = none in particular */
 	uint8_t side;
 	bool failed;
 };
@@ -202,7 +205,8 @@ static uint32_t entries_as_is(const struct nbl_lane *lane, const struct nbl_lane
 	uint32_t most = lq->q.sg && lq->q.max_segments ? lq->q.max_segments : 1, n = 0;
 	struct piece p = first_piece(nb);
 
-	if (p.length < HEADER_LENGTH)
+	/* the MAC header, tags and all, lies in the first of several (AR-08) */
+	if (p.length < p.left && !nbl_nb_mac_header_is_contiguous(nb))
 		return 0;
 	do {
 		if (++n > most || !may_send(lane, p.segment, n_before + n - 1))
@@ -254,6 +258,32 @@ static enum nbl_outcome make_plan(const struct nbl_lane *lane, const struct nbl_
 		ret->n_copies++;
 	}
 	return !i || ret->n_entries > most ? NBL_OUTCOME_TX_INVALID : NBL_OUTCOME_RETURNED;
+}
+
+/* ---- ports ---- */
+
+/* The port that 'n' names where it leaves by 'lq'; 0 = none. */
+static uint16_t port_of(const struct nbl_lane_queue *lq, const struct nbl *n)
+{
+	return nbl_lane_queue_side(lq) == NBL_LOWER ? n->port : 0;
+}
+
+/* A send on 'port', counted when it was taken, is over. */
+static void end_on_port(struct nbl_lane *lane, uint32_t port)
+{
+	if (port)
+		nbl_ports_note_completed(lane->ports, port);
+}
+
+/* The queue of this lane that 'port' stands for; NULL: it is not active, or no queue of this lane. */
+static struct nbl_lane_queue *queue_of_port(struct nbl_lane *lane, uint32_t port)
+{
+	int number = lane->ports ? nbl_ports_queue(lane->ports, port) : -EINVAL;
+
+	for (uint32_t i = 0; number > 0 && i < lane->n_lower; i++)
+		if (lane->queues[i].q.number + 1 == number)
+			return &lane->queues[i];
+	return NULL;
 }
 
 /* ---- sending ---- */
@@ -367,6 +397,7 @@ static enum nbl_outcome send_now(struct nbl_lane *lane, struct nbl_lane_queue *l
 	if (plan.n_copies && !take_frames(lane->pool, plan.n_copies, slots))
 		return NBL_OUTCOME_TX_NO_FRAME;
 	send = new_send(lane->sends, is_lent ? NULL : n, nbl_lane_queue_side(lq));
+	lane->sends->sends[send].port = port_of(lq, n);
 	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next, i++) {
 		if (is_copied(&plan, i))
 			put_copy(lane, lq, send, nb, slots[n_copied++]);
@@ -374,17 +405,25 @@ static enum nbl_outcome send_now(struct nbl_lane *lane, struct nbl_lane_queue *l
 			put_as_is(lane, lq, send, nb);
 	}
 	n->outcome = NBL_OUTCOME_RETURNED;
-	if (is_lent)
+	if (is_lent) {
+		/* a copy leaves: it is its originator's again, and done */
 		n->status = NBL_STATUS_SUCCESS;
+		n->outcome = lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE;
+	}
 	return NBL_OUTCOME_RETURNED;
 }
 
-/* The queue of 'side' that 'n' leaves by: that of the flow it was derived from, else the first. */
+/*
+ * The queue of 'side' that 'n' leaves by: that of the port it names, NULL if it may not; else
+ * that of the flow it was derived from, else the first. Rules: PT-01, PT-03, PT-04.
+ */
 static struct nbl_lane_queue *queue_for(struct nbl_lane *lane, const struct nbl *n,
 					enum nbl_side side)
 {
 	struct nbl_lane_queue *lq = NULL;
 
+	if (NBL_UNLIKELY(n->port && side == NBL_LOWER))
+		return queue_of_port(lane, n->port);
 	while (n->parent)
 		n = n->parent;
 	if (n->kind == NBL_KIND_RECEIVE)
@@ -398,22 +437,30 @@ enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, 
 {
 	struct nbl_lane_queue *lq = queue_for(lane, n, side);
 	enum nbl_outcome outcome = NBL_OUTCOME_TX_RING_FULL;
+	uint32_t port;
 
+	if (!lq)
+		return NBL_OUTCOME_DETACHED;
+	port = port_of(lq, n);
 	/* in order: not past what waits (TX-04) */
 	if (nbl_chain_is_empty(&lq->waiting))
 		outcome = send_now(lane, lq, n);
-	if (outcome != NBL_OUTCOME_TX_RING_FULL || lq->waiting.n_nbls >= MOST_WAITING ||
-	    nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
-		return outcome;
-	nbl_chain_append(&lq->waiting, n);
-	lane->sends->n_waiting++;
-	return NBL_OUTCOME_RETURNED;
+	if (outcome == NBL_OUTCOME_TX_RING_FULL && lq->waiting.n_nbls < MOST_WAITING &&
+	    !nbl_lane_is_flagged(n, NBL_FLAG_BORROWED)) {
+		nbl_chain_append(&lq->waiting, n);
+		lane->sends->n_waiting++;
+		outcome = NBL_OUTCOME_RETURNED;
+	}
+	if (port && outcome == NBL_OUTCOME_RETURNED)
+		nbl_ports_note_sent(lane->ports, port);
+	return outcome;
 }
 
 /* 'n' (takes) is not sent after all: it waits for nbl_lane_hand_back(). */
 static void fail(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n)
 {
 	nbl_cancel_clear(n);
+	end_on_port(lane, port_of(lq, n));
 	lane->figures.originated.failed++;
 	nbl_chain_append(&lane->done[nbl_lane_queue_side(lq)], n);
 }
@@ -500,6 +547,7 @@ static void finish_send(struct nbl_lane *lane, uint32_t i, const struct nbl_lane
 	struct nbl_lane_sends *s = lane->sends;
 	struct send *send = &s->sends[i];
 
+	end_on_port(lane, send->port);
 	if (send->nbl)
 		note_end(lane, send, lq);
 	if (send->failed)

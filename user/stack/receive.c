@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* receive.c - from the RX ring into the stack. */
+#include <nbl/fragment.h>
 #include <nbl/info.h>
 #include <nbl/parse.h>
 
 #include "core/nbl_internal.h"
 #include "stack/lane.h"
+
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1u << 0)		/* since 6.6: the packet goes on in the next entry */
+#endif
 
 bool nbl_lane_believes(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
 		       const struct xdp_desc *desc)
@@ -17,10 +22,39 @@ bool nbl_lane_believes(const struct nbl_lane *lane, const struct nbl_lane_queue 
 }
 
 /*
- * The burst's chain, its frames moved to HAND from a state in the mask 'from'.
- * Entries that the ledger refuses are left out: the frame is quarantined, the
- * packet never existed for the stack.
+ * The NBL of one entry, its frame moved to HAND from a state in the mask 'from'; NULL if the
+ * ledger refuses: the frame is quarantined, the packet never existed for the stack.
  */
+static struct nbl *take_entry(struct nbl_lane *lane, const struct nbl_lane_queue *lq,
+			      const struct xdp_desc *desc, enum nbl_frame_state from)
+{
+	uint32_t frame = (uint32_t)(desc->addr >> lane->frame_shift);
+	struct nbl *nbl;
+
+	if (NBL_UNLIKELY(!nbl_lane_believes(lane, lq, desc))) {
+		lane->figures.violations++;
+		return NULL;
+	}
+	if (!nbl_lane_shift(lane, frame, NBL_FROM(from), NBL_FRAME_HAND, 0))
+		return NULL;
+	nbl = &lane->nbls[frame];
+	nbl_arm_receive(nbl, (uint32_t)desc->addr & ((1u << lane->frame_shift) - 1), desc->len);
+	lane->burst[lane->n_burst++].frame = frame;
+	return nbl;
+}
+
+/* Counts that 'n_frames' were taken, 'n_packets' of 'bytes' with them. */
+static void count_taken(struct nbl_lane *lane, struct nbl_lane_queue *lq, enum nbl_frame_state from,
+			uint32_t n_frames, uint32_t n_packets, uint64_t bytes)
+{
+	nbl_lane_count(lane, from, NBL_FRAME_HAND, n_frames);
+	lq->n_posted -= n_frames;
+	lane->figures.received += n_frames;
+	lq->figures->rx_packets += n_packets;
+	lq->figures->rx_bytes += bytes;
+}
+
+/* The burst's chain, an NBL for each entry. */
 static struct nbl_chain take_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 				   const struct xdp_desc *descs, uint32_t n,
 				   enum nbl_frame_state from)
@@ -28,38 +62,118 @@ static struct nbl_chain take_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 	struct nbl_chain chain = NBL_CHAIN_EMPTY;
 	uint64_t bytes = 0;
 
-	lane->n_burst = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		const struct xdp_desc *desc = &descs[i];
-		uint32_t frame = (uint32_t)(desc->addr >> lane->frame_shift);
-		struct nbl *nbl;
+		struct nbl *nbl = take_entry(lane, lq, &descs[i], from);
 
-		if (NBL_UNLIKELY(!nbl_lane_believes(lane, lq, desc))) {
-			lane->figures.violations++;
+		if (NBL_UNLIKELY(!nbl))
 			continue;
-		}
-		if (!nbl_lane_shift(lane, frame, NBL_FROM(from), NBL_FRAME_HAND, 0))
-			continue;
-		nbl = &lane->nbls[frame];
-		nbl_arm_receive(nbl, (uint32_t)desc->addr & ((1u << lane->frame_shift) - 1),
-				desc->len);
-		lane->burst[lane->n_burst++].frame = frame;
-		bytes += desc->len;
+		bytes += descs[i].len;
 		nbl_chain_append(&chain, nbl);
 	}
-	nbl_lane_count(lane, from, NBL_FRAME_HAND, chain.n_nbls);
-	lq->n_posted -= chain.n_nbls;
-	lane->figures.received += chain.n_nbls;
-	lq->figures->rx_packets += chain.n_nbls;
-	lq->figures->rx_bytes += bytes;
+	count_taken(lane, lq, from, chain.n_nbls, chain.n_nbls, bytes);
 	return chain;
+}
+
+/* ---- packets of several entries ---- */
+
+/* One NBL over all 'parts' (keeps), or NULL. Rule: DM-02. */
+static struct nbl *put_together(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
+				struct nbl *const *parts, uint32_t n)
+{
+	const struct nbl_fragment_params all = { .max_length = UINT32_MAX };
+	struct nbl *whole;
+
+	if (lane->harvests)
+		nbl_metadata_harvest(parts[0]);
+	if (!lane->pool || nbl_alloc_reassembled(parts, n, &all, lane->pool, lane->pool, &whole))
+		return NULL;
+	whole->source_handle = lq->handle;
+	for (uint32_t i = 1; i < n; i++)
+		parts[i]->outcome = NBL_OUTCOME_CONSUMED;	/* it counts with the first */
+	return whole;
+}
+
+/*
+ * A packet in the entries descs[0..n-1], which ends with them if 'is_whole'. Its frames are
+ * claimed by the NBL returned alone; NULL: it is dropped, its frames are home.
+ */
+static struct nbl *take_pieces(struct nbl_lane *lane, struct nbl_lane_queue *lq,
+			       const struct xdp_desc *descs, uint32_t n, enum nbl_frame_state from,
+			       bool is_whole)
+{
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+	struct nbl *parts[NBL_BURST], *whole = NULL;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct nbl *nbl = take_entry(lane, lq, &descs[i], from);
+
+		if (!nbl)
+			continue;
+		parts[chain.n_nbls] = nbl;
+		bytes += descs[i].len;
+		nbl_chain_append(&chain, nbl);
+	}
+	count_taken(lane, lq, from, chain.n_nbls, 1, bytes);
+	/* of a dead worker's burst some may have gone on already */
+	if (is_whole && chain.n_nbls == n && from == NBL_FRAME_FILL)
+		whole = put_together(lane, lq, parts, n);
+	else
+		lane->figures.violations += from == NBL_FRAME_FILL && !is_whole;
+	nbl_lane_bring_home(lane, chain, NBL_PLACE_WORKER);
+	return whole;
+}
+
+/* The burst's chain where packets may be of several entries. */
+static struct nbl_chain take_burst_in_pieces(struct nbl_lane *lane, struct nbl_lane_queue *lq,
+					     const struct xdp_desc *descs, uint32_t n,
+					     enum nbl_frame_state from)
+{
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+
+	for (uint32_t first = 0, end; first < n; first = end) {
+		struct nbl *nbl;
+
+		for (end = first; end < n && descs[end].options & XDP_PKT_CONTD; end++)
+			;
+		if (end == first) {
+			struct nbl_chain single = take_burst(lane, lq, &descs[end++], 1, from);
+
+			nbl_chain_join(&chain, &single);
+			continue;
+		}
+		nbl = take_pieces(lane, lq, descs + first, end - first + (end < n), from, end < n);
+		end += end < n;
+		if (nbl)
+			nbl_chain_append(&chain, nbl);
+	}
+	return chain;
+}
+
+/* How many of the entries are packets that end among them; all, if none does. */
+static uint32_t ended_entries(const struct xdp_desc *descs, uint32_t n)
+{
+	uint32_t end = n;
+
+	while (end && descs[end - 1].options & XDP_PKT_CONTD)
+		end--;
+	return end ? end : n;
+}
+
+static bool has_pieces(const struct xdp_desc *descs, uint32_t n)
+{
+	uint32_t options = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		options |= descs[i].options;
+	return options & XDP_PKT_CONTD;
 }
 
 /* What modules want to find filled. Rules: DM-09, AR-07. */
 static void describe(const struct nbl_lane *lane, const struct nbl_chain *chain)
 {
 	for (struct nbl *n = chain->head; n; n = n->next) {
-		if (lane->harvests)
+		if (lane->harvests && n->kind == NBL_KIND_RECEIVE)
 			nbl_metadata_harvest(n);
 		if (lane->parses)
 			nbl_parse(n);
@@ -115,6 +229,14 @@ bool nbl_lane_is_short(const struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	return lq->short_of_frames;
 }
 
+/* Where a lent packet is. One of several frames was copied, if it was sent. */
+static struct nbl_ledger_entry state_of(const struct nbl_lane *lane, const struct nbl *n)
+{
+	if (n->kind != NBL_KIND_RECEIVE)
+		return (struct nbl_ledger_entry){ .state = NBL_FRAME_HAND };
+	return nbl_ledger_get(&lane->memory->ledger, n->segment.frame);
+}
+
 /*
  * Runs 'chain' borrowed: what its handlers did not send is the engine's again on
  * return, the chain as it was. Rules: RX-04, RX-05.
@@ -135,8 +257,7 @@ static void run_borrowed(struct nbl_lane *lane, const struct nbl_hop *first, str
 	lane->figures.originated.borrowed += n;
 	first->handle(first->to, chain, 0, flags | NBL_RECEIVE_RESOURCES);
 	for (uint32_t i = 0; i < n; i++) {
-		struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger,
-							   nbls[i]->segment.frame);
+		struct nbl_ledger_entry e = state_of(lane, nbls[i]);
 		bool is_in_hands = e.state == NBL_FRAME_HAND || e.state == NBL_FRAME_HELD;
 
 		is_same &= nbls[i]->next == (i + 1 < n ? nbls[i + 1] : NULL);
@@ -162,10 +283,15 @@ static void run_borrowed(struct nbl_lane *lane, const struct nbl_hop *first, str
 void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 			const struct xdp_desc *descs, uint32_t n, enum nbl_frame_state from)
 {
-	struct nbl_chain chain = take_burst(lane, lq, descs, n, from);
 	bool is_receive = nbl_lane_queue_side(lq) == NBL_LOWER;
 	const struct nbl_hop *first = is_receive ? &lane->indicate_first : &lane->send_first;
+	struct nbl_chain chain;
 
+	lane->n_burst = 0;
+	if (NBL_UNLIKELY(has_pieces(descs, n)))
+		chain = take_burst_in_pieces(lane, lq, descs, n, from);
+	else
+		chain = take_burst(lane, lq, descs, n, from);
 	if (NBL_UNLIKELY(lane->parses || lane->harvests))
 		describe(lane, &chain);
 	if (nbl_chain_is_empty(&chain))
@@ -195,6 +321,7 @@ uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 		descs[i] = *nbl_queue_rx(&lq->q, lq->q.rx.next + i);
 		nbl_lane_prefetch(lane, descs[i].addr);
 	}
+	n = ended_entries(descs, n);
 	nbl_lane_run_burst(lane, lq, descs, n, NBL_FRAME_FILL);
 	lq->q.rx.next += n;
 	nbl_consumer_release(&lq->q.rx);

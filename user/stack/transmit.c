@@ -67,12 +67,12 @@ bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	return nbl_producer_room(&lq->q.tx, 1) > 0;
 }
 
-/* True if 'n' is one received frame by itself: its NBL is found by its frame again. */
+/* True if 'n' is one received frame by itself, for no port in particular: its NBL is found by its frame again. */
 static inline bool is_plain(const struct nbl *n)
 {
 	const struct nbl_nb *nb = &n->nb;
 
-	return n->kind == NBL_KIND_RECEIVE && n->first_nb == nb && !nb->next &&
+	return n->kind == NBL_KIND_RECEIVE && !n->port && n->first_nb == nb && !nb->next &&
 	       nb->current_segment == &n->segment &&
 	       nb->data_length <= nbl_nb_segment_room(nb) &&
 	       !nbl_lane_is_flagged(n, NBL_FLAG_LENT);
@@ -166,8 +166,8 @@ static void hand_back(struct nbl_lane *lane, struct nbl_chain chain, enum nbl_si
 void nbl_lane_refuse(struct nbl *n, enum nbl_outcome why, enum nbl_side side)
 {
 	n->outcome = (uint8_t)why;
-	n->status = why == NBL_OUTCOME_TX_INVALID ? NBL_STATUS_INVALID_LENGTH
-						  : NBL_STATUS_RESOURCES;
+	n->status = why == NBL_OUTCOME_TX_INVALID ? NBL_STATUS_INVALID_LENGTH :
+		    why == NBL_OUTCOME_DETACHED ? NBL_STATUS_FAILURE : NBL_STATUS_RESOURCES;
 	n->holder = side == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
 }
 

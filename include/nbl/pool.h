@@ -110,8 +110,8 @@ NBL_API uint32_t nbl_memory_of(const struct nbl *n);
 
 /*
  * Gives 'n' back to its pool with the frames it was allocated with (takes).
- * For NBLs of nbl_pool_alloc() and nbl_alloc_copy(): -EINVAL for any other kind,
- * 'n' unchanged. While references or children live, the pool gets it at the last
+ * For NBLs of nbl_pool_alloc() and nbl_alloc_copy(): -EINVAL for any other kind, and
+ * while a module has it out (TX-01); 'n' unchanged. While references or children live, the pool gets it at the last
  * of them (RF-04). Restates NdisFreeNetBufferList and FwpsFreeNetBufferList.
  */
 NBL_API int nbl_free(struct nbl *n);

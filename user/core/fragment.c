@@ -202,6 +202,8 @@ static int free_made_with(struct nbl *n, enum nbl_kind kind, uint32_t delta)
 		return -EINVAL;
 	if (n->kind != kind || pool_nbl_of(n)->delta != delta)
 		return nbl_violation("DV-08: freed otherwise than it was made", nbl_holder_of(n));
+	if (n->is_out)
+		return nbl_violation("TX-01: freed while it is out", nbl_holder_of(n));
 	return nbl_claim_end_owner(n);
 }
 

@@ -245,6 +245,8 @@ int nbl_free_clone(struct nbl *n)
 		return -EINVAL;
 	if ((n->kind != NBL_KIND_CLONE && n->kind != NBL_KIND_DEEP_CLONE) || n->clone_flags)
 		return nbl_violation("RF-13: freed as a clone and is none", nbl_holder_of(n));
+	if (n->is_out)
+		return nbl_violation("TX-01: freed while it is out", nbl_holder_of(n));
 	return nbl_claim_end_owner(n);
 }
 

@@ -272,6 +272,8 @@ int nbl_free(struct nbl *n)
 		return -EINVAL;
 	if (n->kind != NBL_KIND_FRESH)
 		return nbl_violation("PL-03: freed as fresh and is not", nbl_holder_of(n));
+	if (n->is_out)
+		return nbl_violation("TX-01: freed while it is out", nbl_holder_of(n));
 	return nbl_claim_end_owner(n);
 }
 

@@ -327,8 +327,38 @@ int nbl_stack_set_bypass(struct nbl_stack *s, uint32_t i, uint32_t bypass)
 	return r;
 }
 
+/* What the kernel said when it was last called to send by 'side'. */
+static bool is_link_down(const struct nbl_stack *s, enum nbl_side side)
+{
+	bool down = false;
+
+	for (uint32_t l = 0; l < s->n_lanes; l++)
+		for (uint32_t i = 0; i < s->lanes[l].n_queues; i++)
+			if (nbl_lane_queue_side(&s->lanes[l].queues[i]) == side)
+				down |= __atomic_load_n(&s->lanes[l].queues[i].down,
+							__ATOMIC_RELAXED);
+	return down;
+}
+
+static void indicate_links(struct nbl_stack *s)
+{
+	for (int side = 0; side < NBL_N_SIDES; side++) {
+		bool down = is_link_down(s, (enum nbl_side)side);
+		const struct nbl_status_indication si = {
+			.event = down ? NBL_EVENT_LINK_DOWN : NBL_EVENT_LINK_UP,
+			.side = (uint8_t)side,
+		};
+
+		if (down == s->link_down[side])
+			continue;
+		s->link_down[side] = down;
+		nbl_stack_indicate_status(s, &si);
+	}
+}
+
 void nbl_stack_tick(struct nbl_stack *s, uint32_t now_ms)
 {
+	indicate_links(s);
 	if (atomic_exchange(&s->restart_wanted, false))
 		nbl_stack_restart(s);
 	nbl_stack_check_limits(s, now_ms);

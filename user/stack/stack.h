@@ -62,6 +62,7 @@ struct nbl_stack {
 	bool lanes_run;			/* their threads run: changes park them. Else the caller has them at rest */
 	bool fail_closed;		/* what a module at its limit cannot be shown is dropped, not passed */
 	bool open;			/* packets may enter */
+	bool link_down[NBL_N_SIDES];	/* as modules were told (NX-08) */
 	bool is_down;			/* a mandatory module failed to restart: 'why' */
 	char why[256];			/* the last sentence about a pause that took too long, or a failure */
 	uint32_t pause_timeout_ms;	/* NBL_PAUSE_TIMEOUT_MS */
@@ -114,7 +115,10 @@ int nbl_stack_restart(struct nbl_stack *s);
 /* Sets the paths that go past module number 'i' (enum nbl_module_paths), by a restart. Its errors. Rule: FS-11. */
 int nbl_stack_set_bypass(struct nbl_stack *s, uint32_t i, uint32_t bypass);
 
-/* What has to be done now and then: restarts that modules want, limits. About every 100 ms. */
+/*
+ * What has to be done now and then: restarts that modules want, limits, telling that a link went
+ * down or up, as sending on it showed (NX-08). About every 100 ms.
+ */
 void nbl_stack_tick(struct nbl_stack *s, uint32_t now_ms);
 
 /*

@@ -37,7 +37,8 @@ uint32_t nbl_lane_kick(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 		uint32_t left = tx_waiting(lq);
 
 		lane->figures.kicks++;
-		lq->down = r == -ENETDOWN || r == -ENXIO;
+		/* read by the control thread (stack.c) */
+		__atomic_store_n(&lq->down, r == -ENETDOWN || r == -ENXIO, __ATOMIC_RELAXED);
 		if (r == -EBUSY && left != waiting)
 			blame_last_taken(lane, lq);
 		idle = lq->down || !r ? IDLE_KICKS : left == waiting ? idle + 1 : 0;

@@ -93,6 +93,25 @@ static int make_lane(struct worker *w, const struct handover *h, uint32_t index,
 	return 0;
 }
 
+/* Each queue of the lower port is a port of its own, active as long as the worker runs (PT-04). */
+static int make_ports(struct worker *w)
+{
+	uint32_t n_lower = 0;
+	int r;
+
+	for (uint32_t l = 0; l < w->n_lanes; l++)
+		n_lower += w->lanes[l].n_lower;
+	r = nbl_ports_init(&w->ports, n_lower);
+	for (uint32_t i = 0; i < n_lower && r >= 0; i++) {
+		r = nbl_ports_alloc(&w->ports);
+		if (r >= 0)
+			r = nbl_ports_activate(&w->ports, &(const uint32_t){ (uint32_t)r }, 1);
+	}
+	for (uint32_t l = 0; l < w->n_lanes && r >= 0; l++)
+		w->lanes[l].ports = &w->ports;
+	return r < 0 ? r : 0;
+}
+
 static const struct nbl_module *find_module(const char *name)
 {
 	const struct nbl_module *m = nbl_module_find(name);
@@ -156,6 +175,8 @@ static int set_up(struct worker *w, const struct handover *h, int *sockets, char
 	memset(w->lanes, 0, h->n_lanes * sizeof(*w->lanes));
 	for (uint32_t i = 0; i < h->n_lanes && !r; i++)
 		r = make_lane(w, h, i, sockets);
+	if (!r)
+		r = make_ports(w);
 	if (r < 0) {
 		snprintf(why, why_size, "%s", r == -ENOTSUP ?
 			 "this kernel does not map the rings of a bound socket (before about 6.4)" :

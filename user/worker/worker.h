@@ -6,6 +6,7 @@
 #define WORKER_WORKER_H
 
 #include "edge/handover.h"
+#include "stack/ports.h"
 #include "stack/stack.h"
 #include "worker/tap.h"
 
@@ -15,6 +16,7 @@ struct worker {
 	struct nbl_pool *pool;
 	struct nbl_lane *lanes;
 	uint32_t n_lanes;
+	struct nbl_ports ports;		/* one for each queue of the lower port */
 	struct nbl_stack stack;
 	struct nbl_bindings *bindings;	/* above it */
 	struct tap *tap;		/* one of them; NULL: none */

@@ -5,6 +5,7 @@
 #
 #     tests/rules.sh		every rule has a test, every test exists; of a full run: each ran and passed
 #     tests/rules.sh table	the table of the last run: rule, priority, result, title, tests
+#     tests/rules.sh count	how many rules the last run proved, in a line
 #     tests/rules.sh merge	moves the lines of tests/rules/*.add into the section files
 #
 # tests/rules/SECTION.rules has a block per rule: "RX-05 P1 title", and under it, after a tab, the
@@ -168,6 +169,11 @@ table()
 	}'
 }
 
+count()
+{
+	table | tail -n 1
+}
+
 rules_not_proved()
 {
 	judged "$RESULTS" | awk -F '\t' '
@@ -240,7 +246,7 @@ merge()
 mapfile -t all_files < <(section_files)
 parsed=$(parsed "${all_files[@]}")
 case ${1:-check} in
-check | table | merge) "${1:-check}" ;;
+check | table | count | merge) "${1:-check}" ;;
 *)
 	sed -n '3,/^set/s/^# \{0,1\}//p' "$0" >&2
 	exit 2

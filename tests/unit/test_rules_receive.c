@@ -155,6 +155,37 @@ START_TEST(DM_02_a_burst_ends_between_packets)
 }
 END_TEST
 
+static void pass_lent(struct nbl_filter *f, struct nbl_chain chain)
+{
+	ck_assert(f->borrows);
+	nbl_filter_indicate(f, chain, 0, NBL_RECEIVE_RESOURCES);
+}
+
+START_TEST(DM_02_a_packet_of_three_entries_is_lent_like_any_other_when_frames_are_short)
+{
+	struct nbl_mem_packet p;
+
+	begin_sends(RIG_SHAPE(0), only_probe);
+	lane_queue(1)->q.max_length = 2000;
+	probe.receive = keep;
+	while (probe.kept.n_nbls < 240) {
+		rig_deliver(&rig, 0, 48);
+		rig_turn(&rig);
+	}
+	probe.receive = pass_lent;
+	deliver_pieces(3, true);
+	rig_turn(&rig);
+	nbl_lane_enter(&rig.lane);
+	ck_assert_uint_eq(rig.lane.figures.originated.borrowed, 1);
+	ck_assert_uint_eq(frames_in(NBL_FRAME_HELD), 240);	/* a copy leaves, and its frames are home */
+	ck_assert(nbl_mem_port_take(rig.ports[1], &p));
+	ck_assert_uint_eq(p.length, 3 * PIECE);
+	ck_assert_uint_eq(outcome(NBL_OUTCOME_TO_HOST), 1);
+	nbl_filter_return(probe.filter, nbl_chain_take(&probe.kept));
+	end_whole(0);
+}
+END_TEST
+
 /* ---- holding (HP-02, NX-02) ---- */
 
 static void pin_and_pass(struct nbl_filter *f, struct nbl_chain chain)
@@ -202,6 +233,7 @@ int main(void)
 		{ DM_02_a_packet_of_three_entries_is_one_nbl_with_one_nb_of_three_segments, 3 },
 		{ DM_02_a_packet_that_cannot_be_put_together_is_dropped_whole_and_its_frames_are_home, 3 },
 		{ DM_02_a_burst_ends_between_packets, 1 },
+		{ DM_02_a_packet_of_three_entries_is_lent_like_any_other_when_frames_are_short, 1 },
 		{ NX_02_what_is_held_starves_the_fill_ring_and_the_figures_say_so, 1 },
 	};
 

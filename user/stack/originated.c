@@ -408,6 +408,7 @@ static enum nbl_outcome send_now(struct nbl_lane *lane, struct nbl_lane_queue *l
 	if (is_lent) {
 		/* a copy leaves: it is its originator's again, and done */
 		n->status = NBL_STATUS_SUCCESS;
+		n->outcome = lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE;
 	}
 	return NBL_OUTCOME_RETURNED;
 }

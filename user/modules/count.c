@@ -9,13 +9,19 @@ struct count {
 	uint64_t sent_bytes;
 };
 
-static uint64_t chain_bytes(const struct nbl_chain *chain)
+/* An NBL that is sent may be several packets (DM-03). */
+static void add_chain(const struct nbl_chain *chain, uint64_t *packets, uint64_t *bytes)
 {
-	uint64_t bytes = 0;
+	uint64_t n_packets = 0, n_bytes = 0;
 
-	for (const struct nbl *n = chain->head; n; n = n->next)
-		bytes += nbl_size(n);
-	return bytes;
+	for (const struct nbl *n = chain->head; n; n = n->next) {
+		for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
+			n_packets++;
+			n_bytes += nb->data_length;
+		}
+	}
+	*packets += n_packets;
+	*bytes += n_bytes;
 }
 
 static void count_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
@@ -23,8 +29,7 @@ static void count_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t
 {
 	struct count *c = f->lane_state;
 
-	c->received_packets += chain.n_nbls;
-	c->received_bytes += chain_bytes(&chain);
+	add_chain(&chain, &c->received_packets, &c->received_bytes);
 	nbl_filter_indicate(f, chain, port, flags);
 }
 
@@ -32,8 +37,7 @@ static void count_send(struct nbl_filter *f, struct nbl_chain chain, uint32_t po
 {
 	struct count *c = f->lane_state;
 
-	c->sent_packets += chain.n_nbls;
-	c->sent_bytes += chain_bytes(&chain);
+	add_chain(&chain, &c->sent_packets, &c->sent_bytes);
 	nbl_filter_send(f, chain, port, flags);
 }
 

@@ -28,22 +28,26 @@ struct reflect_lane {
 	uint64_t reflected, copied, failed;
 };
 
+/* An NBL's packets are of one type (DM-03). */
 static bool is_wanted(const struct reflect *r, const struct nbl *n)
 {
 	uint32_t type = r->type;
 
-	if (n->first_nb->data_length < 14 || nbl_nb_segment_room(n->first_nb) < 14)
-		return false;
+	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next)
+		if (nb->data_length < 14 || nbl_nb_segment_room(nb) < 14)
+			return false;
 	return type == EVERY_TYPE || nbl_nb_frame_type(n->first_nb) == __builtin_bswap16((uint16_t)type);
 }
 
 static void swap_addresses(struct nbl *n)
 {
-	uint8_t *mac = nbl_nb_data(n->first_nb), destination[6];
+	for (struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
+		uint8_t *mac = nbl_nb_data(nb), destination[6];
 
-	memcpy(destination, mac, 6);
-	memcpy(mac, mac + 6, 6);
-	memcpy(mac + 6, destination, 6);
+		memcpy(destination, mac, 6);
+		memcpy(mac, mac + 6, 6);
+		memcpy(mac + 6, destination, 6);
+	}
 }
 
 /*

@@ -7,6 +7,8 @@
 #
 # Builds into $BUILD/asan and $BUILD/tsan. A report fails, also one of a child whose end nobody asks
 # for; the reports are left in $BUILD/asan/reports. Exit status 1 if anything failed.
+#
+# In the environment: BUILD; CC; SIM_SEEDS, of the simulator (300); CK_TIMEOUT_MULTIPLIER; LIMIT.
 set -uo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
@@ -35,6 +37,11 @@ is_for()
 	[ "$1" != tsan ] || [ "$2" != test_adopt ]
 }
 
+say_what_is_left_out()
+{
+	[ "$1" != tsan ] || echo "left out: test_adopt: it steps processes of one thread an instruction at a time"
+}
+
 # programs_of KIND [NAME...]: as make names them
 programs_of()
 {
@@ -52,15 +59,18 @@ programs_of()
 	done
 }
 
-# simulate KIND: the simulator, if there is one; it says itself how it went
+# simulate KIND: the simulator; it says itself how it went
 simulate()
 {
-	local program=$BUILD/$1/tests/sim
+	local program=$BUILD/$1/tests/nbl-sim options status=0
 
-	make --no-print-directory -s -n "$program" BUILD="$BUILD/$1" >/dev/null 2>&1 || return 0
-	make --no-print-directory -s "$program" BUILD="$BUILD/$1" CC="$CC" EXTRA_CFLAGS="$(flags_of "$1")" || return 1
-	echo "== $1: $program"
-	setarch -R timeout -k 20 "$LIMIT" "$program"
+	make --no-print-directory -s -j"$(nproc)" "$program" BUILD="$BUILD/$1" CC="$CC" EXTRA_CFLAGS="$(flags_of "$1")" || return 1
+	for options in "" --lies --inject; do
+		echo "== $1: $program $options"
+		# shellcheck disable=SC2086	# none, or one
+		setarch -R timeout -k 20 "$LIMIT" "$program" --seeds "1..${SIM_SEEDS:-300}" $options || status=1
+	done
+	return "$status"
 }
 
 # sanitize KIND [NAME...]
@@ -70,6 +80,7 @@ sanitize()
 
 	mapfile -t programs < <(programs_of "$@")
 	echo "== $kind: ${#programs[@]} programs"
+	[ $# != 1 ] || say_what_is_left_out "$kind"
 	make --no-print-directory -s -j"$(nproc)" BUILD="$into" CC="$CC" EXTRA_CFLAGS="$(flags_of "$kind")" "${programs[@]}" || return 1
 	rm -rf "$into/reports"
 	mkdir -p "$into/reports"

@@ -283,8 +283,9 @@ NBL_API int nbl_callout_dereference(struct nbl_wfp *wfp, uint32_t id, struct nbl
 
 /*
  * As nbl_alloc_clone() (keeps 'n', borrows 'pool'; NULL = the default), telling
- * tags of it; of what was lent to the stack, as nbl_alloc_copy(). Fills ret_clone: owned, nbl_callout_free(). 0; -EINVAL inside a
- * batch classify; -ENOBUFS when the pool is exhausted; -ENOENT.
+ * tags of it; of what was lent to the stack, as nbl_alloc_copy(). Fills ret_clone: owned,
+ * nbl_callout_free(). 0; -EINVAL inside a batch classify; -ENOBUFS when the pool is exhausted;
+ * -ENOENT.
  */
 NBL_API NBL_MUST_CHECK int nbl_callout_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,
 					     struct nbl_pool *pool, struct nbl **ret_clone);
@@ -351,7 +352,10 @@ struct nbl_callout_kind_counts {
 	uint64_t discarded;		/* not let go on */
 };
 
-/* A callout as something to choose by name: the filter module starts it and works off what it keeps. */
+/*
+ * A callout as something to choose by name: the filter module starts it and works off what it
+ * keeps.
+ */
 struct nbl_callout_kind {
 	const char *name;
 	const char *options_help;	/* "key=what ..." or NULL */
@@ -361,7 +365,10 @@ struct nbl_callout_kind {
 	 */
 	int (*start)(const struct nbl_callout_start *start, void **ret_context, char *error,
 		     size_t error_size);
-	/* Frees it (takes, if 0); -EBUSY while it holds packets or its injections are out. Control thread. */
+	/*
+	 * Frees it (takes, if 0); -EBUSY while it holds packets or its injections are out. Control
+	 * thread.
+	 */
 	int (*stop)(void *context);
 	/* The id that filters name it by. */
 	uint32_t (*id)(const void *context);
@@ -371,7 +378,8 @@ struct nbl_callout_kind {
 	 * called again, 0 = when it absorbs.
 	 */
 	uint64_t (*run)(void *context, uint64_t now_ns);
-	void (*get_counts)(const void *context, struct nbl_callout_kind_counts *ret);	/* fills; any thread */
+	/* fills; any thread */
+	void (*get_counts)(const void *context, struct nbl_callout_kind_counts *ret);
 };
 
 /* ---- what does not exist here ---- */

@@ -43,10 +43,12 @@
 /* What a module declares about itself. */
 enum nbl_module_flags {
 	NBL_MODULE_HOLDS		= 1u << 0,	/* keeps NBLs past its handlers' return */
-	NBL_MODULE_QUEUES_SENDS		= 1u << 1,	/* keeps NBLs being sent: needs cancel_send (CN-03) */
+	/* keeps NBLs being sent: needs cancel_send (CN-03) */
+	NBL_MODULE_QUEUES_SENDS		= 1u << 1,
 	NBL_MODULE_ORIGINATES_SENDS	= 1u << 2,	/* needs send_complete (TX-16) */
 	NBL_MODULE_ORIGINATES_RECEIVES	= 1u << 3,	/* needs receive_return (TX-16) */
-	NBL_MODULE_WANTS_TYPES		= 1u << 4,	/* frame types and nbl_flags are filled before its handlers (DM-09, DM-14) */
+	/* frame types and nbl_flags are filled before its handlers (DM-09, DM-14) */
+	NBL_MODULE_WANTS_TYPES		= 1u << 4,
 };
 
 /* The paths of a module, for bypass (FS-11). */
@@ -78,16 +80,20 @@ struct nbl_option {
 
 /* What a module is told, and may settle, each time it restarts (FS-10, FS-11, PL-08). */
 struct nbl_restart {
-	uint32_t bypass;		/* enum nbl_module_paths it wants no packets of until the next restart; 0 at first */
-	uint32_t headroom_below;	/* bytes that modules below it may retreat by; what it originates has them free */
-	uint32_t headroom;		/* bytes it retreats by itself, for those above; 0 at first */
+	/* enum nbl_module_paths it wants no packets of until the next restart; 0 at first */
+	uint32_t bypass;
+	/* bytes that modules below it may retreat by; what it originates has them free */
+	uint32_t headroom_below;
+	/* bytes it retreats by itself, for those above; 0 at first */
+	uint32_t headroom;
 };
 
 /* What happened below (FS-13, NX-08). */
 enum nbl_event {
 	NBL_EVENT_LINK_UP,
 	NBL_EVENT_LINK_DOWN,		/* what is sent fails until it is up */
-	NBL_EVENT_RESET,		/* queues were made anew: what was in flight ended RESET_IN_PROGRESS */
+	/* queues were made anew: what was in flight ended RESET_IN_PROGRESS */
+	NBL_EVENT_RESET,
 	NBL_N_EVENTS
 };
 
@@ -164,7 +170,10 @@ struct nbl_module {
 	 */
 	int (*pause)(struct nbl_filter *f);
 
-	/* Is told what happened (borrows 's'), before those above. Lane thread. Needed with receive. Rule: FS-12, FS-13. */
+	/*
+	 * Is told what happened (borrows 's'), before those above. Lane thread. Needed with
+	 * receive. Rule: FS-12, FS-13.
+	 */
 	void (*status)(struct nbl_filter *f, const struct nbl_status_indication *s);
 
 	/*
@@ -184,7 +193,10 @@ struct nbl_hop {
 	struct nbl_filter *to;
 };
 
-/* The engine's side of the calls below that are not on every packet's way. Modules do not call these. */
+/*
+ * The engine's side of the calls below that are not on every packet's way. Modules do not call
+ * these.
+ */
 struct nbl_engine_ops {
 	int (*originate)(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags,
 			 bool is_send);
@@ -203,8 +215,10 @@ struct nbl_filter {
 	void *lane_state;		/* this lane's, zeroed before the first call */
 	uint64_t now_ns;		/* monotonic time of this turn of the lane */
 	uint64_t wake_ns;		/* when timer() is wanted; a handler may set it. 0 = not */
-	struct nbl_pool *pool;		/* descriptors and sendable frames for what it originates; NULL only in tests */
-	uint32_t max_length[2];		/* longest frame each port sends, bytes: [0] lower, [1] upper */
+	/* descriptors and sendable frames for what it originates; NULL only in tests */
+	struct nbl_pool *pool;
+	/* longest frame each port sends, bytes: [0] lower, [1] upper */
+	uint32_t max_length[2];
 
 	uint64_t packets;		/* handed to it, both directions; counted by the engine */
 	int64_t held;			/* in its hands: handed to it less passed on */
@@ -213,7 +227,8 @@ struct nbl_filter {
 	int64_t n_originated_sends;	/* of these, sent */
 	uint32_t handle;		/* SourceHandle of what it originates (SH-02) */
 	uint16_t id;			/* its holder id, 1 upward */
-	uint16_t giver;			/* its id where what it gives back is its own drop, else 0 */
+	/* its id where what it gives back is its own drop, else 0 */
+	uint16_t giver;
 	uint16_t lane;			/* the lane's index */
 	uint8_t state;			/* enum nbl_module_state */
 	bool originates;		/* by its flags */
@@ -288,7 +303,10 @@ static inline void nbl_filter_own(const struct nbl_filter *f, struct nbl *n)
 	n->source_handle = f->handle;
 }
 
-/* True if 'f' originated 'n': the send_complete or receive_return handler ends it there. Rule: SH-05. */
+/*
+ * True if 'f' originated 'n': the send_complete or receive_return handler ends it there. Rule:
+ * SH-05.
+ */
 static inline bool nbl_filter_is_own(const struct nbl_filter *f, const struct nbl *n)
 {
 	return n->source_handle == f->handle;
@@ -316,7 +334,10 @@ static inline int nbl_filter_originate_receive(struct nbl_filter *f, struct nbl_
 	return f->engine->originate(f, chain, port, flags, false);
 }
 
-/* Asks all below to cancel sends with this id. Lane thread. Rule: CN-02. Restates NdisFCancelSendNetBufferLists. */
+/*
+ * Asks all below to cancel sends with this id. Lane thread. Rule: CN-02. Restates
+ * NdisFCancelSendNetBufferLists.
+ */
 static inline void nbl_filter_cancel(struct nbl_filter *f, uint64_t cancel_id)
 {
 	f->engine->cancel(f, cancel_id);
@@ -324,7 +345,10 @@ static inline void nbl_filter_cancel(struct nbl_filter *f, uint64_t cancel_id)
 
 /* ---- the rest ---- */
 
-/* Ends a pause() that was NBL_PENDING, once all is passed on. Any thread. Rule: FS-04. Restates NdisFPauseComplete. */
+/*
+ * Ends a pause() that was NBL_PENDING, once all is passed on. Any thread. Rule: FS-04. Restates
+ * NdisFPauseComplete.
+ */
 static inline void nbl_filter_pause_complete(struct nbl_filter *f)
 {
 	f->engine->pause_complete(f);
@@ -349,7 +373,10 @@ static inline int nbl_filter_request(struct nbl_filter *f, struct nbl_request *r
 	return f->engine->request(f, r);
 }
 
-/* Has the stack paused and restarted, so that restart() is asked again. Any thread. Rule: FS-11. Restates NdisFRestartFilter. */
+/*
+ * Has the stack paused and restarted, so that restart() is asked again. Any thread. Rule: FS-11.
+ * Restates NdisFRestartFilter.
+ */
 static inline void nbl_filter_want_restart(struct nbl_filter *f)
 {
 	f->engine->want_restart(f);

@@ -47,7 +47,8 @@ struct adapter_conf {
 	uint32_t hang_limit_ms;		/* 0 = never */
 	uint32_t n_frames;		/* per queue; 0 = from the ring size */
 	uint32_t ring_size;		/* entries of each RX and TX ring, a power of two */
-	uint32_t n_pool_frames;		/* for clones, copies and what modules originate; 0 = none */
+	/* for clones, copies and what modules originate; 0 = none */
+	uint32_t n_pool_frames;
 	uint32_t n_modules;
 	struct module_conf modules[ADAPTER_MAX_MODULES];	/* from the lower port upward */
 };

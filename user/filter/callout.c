@@ -103,7 +103,9 @@ static int may_hold(struct nbl_wfp *wfp, uint32_t id, struct wfp_callout **ret)
 	return 0;
 }
 
-/* True if 'n' is lent to whoever is being asked about it: what is to stay of it is a copy (RX-04). */
+/*
+ * True if 'n' is lent to whoever is being asked about it: what is to stay of it is a copy (RX-04).
+ */
 static bool is_borrowed(const struct nbl *n)
 {
 	if (NBL_LIKELY(!wfp_current || !wfp_current->borrowed))

@@ -17,9 +17,11 @@
 struct wfp_filter;
 
 struct wfp_gate {
-	bool narrow;			/* only EtherTypes in 'ranges' can match; else any packet may */
+	/* only EtherTypes in 'ranges' can match; else any packet may */
+	bool narrow;
 	uint8_t n_ranges;
-	uint8_t n_mac_layers;		/* with filters: they see every frame that has an EtherType */
+	/* with filters: they see every frame that has an EtherType */
+	uint8_t n_mac_layers;
 	struct { uint16_t low, high; } ranges[WFP_GATE_RANGES];
 };
 

@@ -34,11 +34,13 @@ struct filter {
 
 	struct nbl_lane *lanes;		/* of its stack; NULL in some tests */
 	uint32_t n_lanes;
-	struct nbl_lane_filter *_Atomic on;	/* the module on each lane; NULL before it was called */
+	/* the module on each lane; NULL before it was called */
+	struct nbl_lane_filter *_Atomic on;
 
 	uint64_t age_ns;		/* when flows are looked at next; lane 0's */
 	_Atomic bool down[NBL_N_SIDES];	/* by status indications */
-	_Atomic bool gathers;		/* what lane 0 injects goes to 'gathered', not to the ends of the stack */
+	/* what lane 0 injects goes to 'gathered', not to the ends of the stack */
+	_Atomic bool gathers;
 	_Atomic bool pausing;		/* pause() answered NBL_PENDING, which is not ended yet */
 };
 

@@ -37,7 +37,10 @@ struct nbl_wfp_ops {
 	int (*submit)(void *arg, enum nbl_inject_path path, struct nbl *n);
 	/* Monotonic nanoseconds, for the time callouts take; NULL = not measured. */
 	uint64_t (*clock)(void *arg);
-	/* Which enum nbl_tag_event it is that 'n' (borrows) goes home; NULL = always REMOVED. Any thread. */
+	/*
+	 * Which enum nbl_tag_event it is that 'n' (borrows) goes home; NULL = always REMOVED. Any
+	 * thread.
+	 */
 	uint8_t (*left)(void *arg, const struct nbl *n);
 	void *arg;
 };
@@ -144,7 +147,8 @@ struct nbl_wfp_env {
 	uint32_t interface;		/* ifindex they came by or leave by */
 	uint32_t queue;
 	uint32_t port;			/* port number */
-	bool borrowed;			/* NBL_RECEIVE_RESOURCES: clones are made copies, references are refused (RX-04) */
+	/* NBL_RECEIVE_RESOURCES: clones are made copies, references are refused (RX-04) */
+	bool borrowed;
 	uint64_t now_ns;
 };
 

@@ -43,7 +43,9 @@ bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const
 /* force: also if it does not let go of its packets, which are then dropped. */
 bool adapter_module_remove(struct adapter *a, const char *module, bool force, struct refusal *refusal);
 
-/* Gives the module named 'options' (borrows) those options; others it has stay. It keeps its place. */
+/*
+ * Gives the module named 'options' (borrows) those options; others it has stay. It keeps its place.
+ */
 bool adapter_module_set(struct adapter *a, const struct module_conf *options,
 			struct refusal *refusal);
 

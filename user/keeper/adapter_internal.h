@@ -72,7 +72,10 @@ void bypass_watch(struct keeper *k);
 
 /* ---- figures.c ---- */
 
-/* The name of an enum nbl_place: a module's, an interface's, "worker". Returns borrowed, until the next change. */
+/*
+ * The name of an enum nbl_place: a module's, an interface's, "worker". Returns borrowed, until the
+ * next change.
+ */
 const char *adapter_place_name(const struct adapter *a, int place);
 
 /* ---- state.c ---- */

@@ -251,7 +251,9 @@ static void add_holds(struct command *c, struct adapter *a, json_t *adapters)
 	json_array_append_new(adapters, view_holds(a));
 }
 
-/* Appends 'element' (takes), or says why there is none; the other adapters are told all the same. */
+/*
+ * Appends 'element' (takes), or says why there is none; the other adapters are told all the same.
+ */
 static void add_or_refuse(struct command *c, json_t *adapters, json_t *element,
 			  const struct refusal *refusal)
 {

@@ -26,7 +26,8 @@ struct model_params {
 	uint32_t limit;			/* packets held at most, by those that hold */
 	uint8_t dscp;			/* modify_inline: the mark it writes, 0..63 */
 	uint8_t mac_source[6];		/* modify_oob: the address it writes */
-	uint64_t hold_ns;		/* inspect_oob: decides no sooner than this after it saw the packet */
+	/* inspect_oob: decides no sooner than this after it saw the packet */
+	uint64_t hold_ns;
 	/* inspect_oob: whether 'n' (borrows) may go on. The thread of inspect_oob_run() */
 	bool (*allow)(void *arg, const struct nbl *n);
 	void *arg;

@@ -175,7 +175,8 @@ static void shed(struct nbl_filter *f)
 static void reasm_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
 			  uint32_t flags)
 {
-	if (NBL_UNLIKELY(flags & NBL_RECEIVE_RESOURCES)) {	/* borrowed: may not be held (RX-04) */
+	/* borrowed: may not be held (RX-04) */
+	if (NBL_UNLIKELY(flags & NBL_RECEIVE_RESOURCES)) {
 		nbl_filter_indicate(f, chain, port, flags);
 		shed(f);
 		return;
@@ -196,7 +197,10 @@ static void reasm_send(struct nbl_filter *f, struct nbl_chain chain, uint32_t po
 
 /* ---- what comes back ---- */
 
-/* Ends its own in 'chain' (takes), and gives the others back. They come apart (SH-05), but that costs little not to rely on. */
+/*
+ * Ends its own in 'chain' (takes), and gives the others back. They come apart (SH-05), but that
+ * costs little not to rely on.
+ */
 static void came_back(struct nbl_filter *f, struct nbl_chain chain, enum reasm_direction direction)
 {
 	struct reasm_batch batch = { { NBL_CHAIN_EMPTY, NBL_CHAIN_EMPTY } };

@@ -36,13 +36,15 @@ enum reasm_direction {
 enum reasm_reason {
 	REASM_FINE,
 	REASM_DUPLICATE,		/* the very same was there: dropped alone */
-	REASM_CHECKSUM,			/* of the IP header: dropped alone, as whose it is cannot be known */
+	/* of the IP header: dropped alone, as whose it is cannot be known */
+	REASM_CHECKSUM,
 	REASM_HEADER,			/* headers cut short, or too long: dropped alone */
 	REASM_LATE,			/* of a datagram that was dropped before */
 	REASM_LIMIT,			/* no room, and nothing left that could make some */
 	/* from here on the whole datagram goes */
 	REASM_OVERLAP,
-	REASM_LENGTH,			/* no multiple of 8, cut short, or beyond the datagram's end */
+	/* no multiple of 8, cut short, or beyond the datagram's end */
+	REASM_LENGTH,
 	REASM_EMPTY,			/* no payload */
 	REASM_TOO_LONG,			/* ends beyond 65535 */
 	REASM_TINY,			/* the first, and without the whole transport header */
@@ -65,14 +67,18 @@ struct reasm_figures {
 	uint64_t n_datagrams;		/* begun */
 	uint64_t n_whole;		/* went on in one piece */
 	uint64_t n_cut;			/* went on in new fragments */
-	uint64_t n_fallbacks;		/* complete, but passed on in the fragments that came: pool exhausted */
+	/* complete, but passed on in the fragments that came: pool exhausted */
+	uint64_t n_fallbacks;
 	uint64_t n_evicted;		/* datagrams dropped for the room they took */
 	uint64_t n_timeouts;		/* datagrams dropped for their age */
 	uint32_t n_held;		/* fragments now */
 	uint32_t frames_held, frames_most;	/* frames now, and at most so far */
 };
 
-/* The figures of 'f' (borrows), a filter of this module. Returns borrowed, until it detaches. Lane thread. */
+/*
+ * The figures of 'f' (borrows), a filter of this module. Returns borrowed, until it detaches. Lane
+ * thread.
+ */
 const struct reasm_figures *reasm_figures_of(const struct nbl_filter *f);
 
 /* The name of 'reason', e.g. "too-many". Returns borrowed, for ever. */
@@ -110,7 +116,8 @@ struct reasm_fragment {
 	struct reasm_key key;
 	uint32_t ip_at;			/* length of the MAC header */
 	uint32_t payload_at;
-	uint32_t named_at;		/* IPv6: the byte that says that a fragment header follows */
+	/* IPv6: the byte that says that a fragment header follows */
+	uint32_t named_at;
 	uint16_t offset;		/* of the payload, in the datagram */
 	uint32_t length;		/* of the payload */
 	bool more;			/* it is not the last */
@@ -136,7 +143,8 @@ struct reasm_datagram {
 	struct reasm_key key;
 	struct nbl_chain pieces;	/* by offset */
 	struct nbl *whole;		/* flying: over all pieces */
-	struct nbl *own;			/* flying: what was originated, 'whole' or made of it */
+	/* flying: what was originated, 'whole' or made of it */
+	struct nbl *own;
 	uint64_t deadline_ns;
 	uint32_t received;		/* bytes of payload */
 	uint32_t end;			/* length of the datagram's payload; 0 = not known yet */
@@ -192,7 +200,10 @@ bool reasm_parse(const struct nbl *n, bool drops_tiny, struct reasm_fragment *re
 /* The same without asking which: what every packet has to bear. */
 bool reasm_is_fragment(const struct nbl *n);
 
-/* 'length' used bytes of 'nb' from 'at' on: in the packet, or in 'storage' (borrows both). NULL if there are fewer. */
+/*
+ * 'length' used bytes of 'nb' from 'at' on: in the packet, or in 'storage' (borrows both). NULL if
+ * there are fewer.
+ */
 const uint8_t *reasm_bytes_at(const struct nbl_nb *nb, uint32_t at, uint32_t length, void *storage);
 
 static inline uint16_t reasm_get16(const uint8_t *at)

@@ -135,7 +135,9 @@ static void write_whole(struct headers *h, struct nbl_nb *nb, uint32_t length)
 
 /* ---- making ---- */
 
-/* One NBL over the payload of all pieces, whose windows are narrowed for it and put back (AR-04). */
+/*
+ * One NBL over the payload of all pieces, whose windows are narrowed for it and put back (AR-04).
+ */
 static int make_whole(const struct nbl_filter *f, struct reasm_datagram *d, uint32_t delta)
 {
 	const struct reasm *c = f->context;
@@ -226,7 +228,10 @@ static int make_own(const struct nbl_filter *f, struct reasm_datagram *d, struct
 	return r;
 }
 
-/* What is known of the first fragment holds for what was made, but for what a device proved of its bytes. */
+/*
+ * What is known of the first fragment holds for what was made, but for what a device proved of its
+ * bytes.
+ */
 static void describe(const struct nbl_filter *f, struct reasm_datagram *d)
 {
 	const struct reasm_lane *l = f->lane_state;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* reasm_parse.c - is it a fragment, of which datagram, and is it sane. Nothing outside the used bytes is believed. */
+/*
+ * reasm_parse.c - is it a fragment, of which datagram, and is it sane. Nothing outside the used
+ * bytes is believed.
+ */
 #include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -213,7 +216,10 @@ static uint32_t transport_header(const struct nbl_nb *nb, uint32_t at, uint8_t n
 	return words && *words >> 4 > 5 ? (*words >> 4) * 4u : 20;
 }
 
-/* True of a first fragment that leaves part of its transport header to another (RFC 1858, RFC 7112). */
+/*
+ * True of a first fragment that leaves part of its transport header to another (RFC 1858, RFC
+ * 7112).
+ */
 static bool is_tiny(const struct nbl_nb *nb, const struct reasm_fragment *r)
 {
 	uint32_t at = r->payload_at, end = at + r->length, named_at;

@@ -46,7 +46,8 @@ struct nbl_queue {
 	uint16_t number;		/* among all queues of the adapter: its frames are number * frames_per_queue up */
 	uint32_t max_length;		/* longest packet it sends: MTU and link header */
 	uint32_t most_posted;		/* frames out for receive at most: in FILL, the driver, RX; 0 = no limit */
-	bool sg;			/* a packet may be several entries, linked by XDP_PKT_CONTD */
+	/* a packet may be several entries, linked by XDP_PKT_CONTD */
+	bool sg;
 	uint16_t max_segments;		/* of such a packet */
 	bool to_host;			/* what it sends goes to the host's stack, not a wire */
 	void *mapping[4];		/* xsk_adopt.c's */

@@ -24,7 +24,8 @@ struct nbl_xsk_params {
 	struct nbl_ring_sizes sizes;
 	enum nbl_zerocopy zerocopy;
 	bool generic;				/* the port's XDP program runs in generic mode */
-	uint32_t zerocopy_segments;		/* what the driver sends of one packet without copying; 0, 1: one entry */
+	/* what the driver sends of one packet without copying; 0, 1: one entry */
+	uint32_t zerocopy_segments;
 };
 
 /*

@@ -19,7 +19,8 @@
 #ifndef XDP_USE_SG			/* since 6.6 */
 #define XDP_USE_SG (1 << 4)
 #endif
-#define COPY_SEGMENTS	17		/* entries of one packet in copy mode: MAX_SKB_FRAGS as kernels are built */
+/* entries of one packet in copy mode: MAX_SKB_FRAGS as kernels are built */
+#define COPY_SEGMENTS	17
 #define BUSY_RETRY_MS	20
 #define BUSY_RETRIES	15		/* a queue just closed is busy for up to some 40 ms (M5) */
 

@@ -13,7 +13,8 @@ static const int allowed[] = {
 	SCMP_SYS(restart_syscall),	/* and go on sleeping after a stop */
 	SCMP_SYS(poll),
 	SCMP_SYS(futex),		/* park and unpark */
-	SCMP_SYS(read), SCMP_SYS(write),	/* eventfd, the tap's device, last words on stderr */
+	/* eventfd, the tap's device, last words on stderr */
+	SCMP_SYS(read), SCMP_SYS(write),
 	SCMP_SYS(writev),		/* the tap's device */
 	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),	/* the keeper */
 	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),

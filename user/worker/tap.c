@@ -126,7 +126,8 @@ void tap_wait(struct tap *tap, int socket, int timeout_ms)
 	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
 
 	if (tap && tap->lacks_memory)
-		timeout_ms = NO_MEMORY_MS;	/* to be told that there is something to read is no use */
+		/* to be told that there is something to read is no use */
+		timeout_ms = NO_MEMORY_MS;
 	else if (tap && !tap->is_gone)
 		fds[1].fd = tap->fd;
 	if (poll(fds, 2, timeout_ms) < 0 || !tap || fds[0].revents)

@@ -122,11 +122,12 @@ flow_start()
 # flow_clear: ends the flow of a claim that failed before its end
 flow_clear()
 {
-	local pid
+	local pid pids
 
 	[ -e "$work/flow.pids" ] || return 0
-	for pid in $(cat "$work/flow.pids"); do
-		stop "$pid"
+	mapfile -t pids < <(tr ' ' '\n' <"$work/flow.pids")
+	for pid in "${pids[@]}"; do
+		[ -z "$pid" ] || stop "$pid"
 	done
 	rm "$work/flow.pids"
 }

@@ -81,7 +81,7 @@ chaos_under_load_breaks_no_rule()
 		total=$((total + $(handed)))
 		[ "$i" != "$KILLS" ] || break
 		pid=$(worker_of v1)
-		kill -"$(((i % 2)) && echo SEGV || echo KILL)" "$pid"
+		if ((i % 2)); then kill -SEGV "$pid"; else kill -KILL "$pid"; fi
 		wait_until "a new worker" 5 has_successor "$pid"
 	done
 	load_end

@@ -114,7 +114,8 @@ $(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(FILTER) $(MEMPORT
 		-lcheck -lsubunit -lm -lrt -ljansson -lconfuse -lpthread
 
 # In these, memory runs out when the test says so.
-$(BUILD)/tests/test_no_memory: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
+$(BUILD)/tests/test_no_memory $(BUILD)/tests/test_module_states: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
+$(BUILD)/tests/test_no_memory: ALL_LDFLAGS += -Wl,--wrap=aligned_alloc
 
 $(BUILD)/tests/%: tests/bpf/%.c $(PORT) $(CORE) | $(BPF)
 	@mkdir -p $(@D)
@@ -204,7 +205,7 @@ bench:				## as root: capacity, loss and latency beside a bare AF_XDP loop
 	$(Q)$(MAKE) --no-print-directory test-programs
 	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
 
-lint:				## static analysis of everything
+lint: $(BPF) $(patsubst %,$(BUILD)/tests/bpf/%.skel.h,gen sink bare)	## static analysis of everything
 	$(Q)tests/lib/packages.sh $(PACKAGES) cppcheck clang-tidy shellcheck
 	$(Q)tests/lib/lint.sh
 

@@ -400,8 +400,10 @@ START_TEST(what_belongs_to_another_lane_is_refused)
 
 		ck_assert_int_eq(nbl_lane_audit(&lanes[l], &audit), 0);
 		ck_assert_msg(!audit.mismatches, "%s", audit.first);
-		nbl_lane_done(&lanes[l]);
 	}
+	/* each audit looks at the NBLs of both */
+	for (uint32_t l = 0; l < 2; l++)
+		nbl_lane_done(&lanes[l]);
 	free(rig.nbls);
 	rig_free(&rig);
 }

@@ -2,20 +2,22 @@
 /* test_module_states.c - the life of a module, its handlers and options, pausing and restarting the stack. */
 #include "unit/module_fixture.h"
 
-/* The C library's own, so that memory can run out here. */
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
+/* The linker has all of this program call these, so that memory can run out here. */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
 
 static _Atomic bool no_memory;
 
-void *malloc(size_t size)
+void *__wrap_malloc(size_t size)
 {
-	return no_memory ? NULL : __libc_malloc(size);
+	return no_memory ? NULL : __real_malloc(size);
 }
 
-void *calloc(size_t n, size_t size)
+void *__wrap_calloc(size_t n, size_t size)
 {
-	return no_memory ? NULL : __libc_calloc(n, size);
+	return no_memory ? NULL : __real_calloc(n, size);
 }
 
 /* ---- the table ---- */

@@ -179,7 +179,8 @@ static int rule_add(const struct maker *m, const char *key, const char *text)
 	copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;
-	c->rules[c->n_rules++] = (struct filter_line){ copy, id };
+	c->rules[c->n_rules].text = copy;
+	c->rules[c->n_rules++].id = id;
 	return 0;
 }
 

@@ -26,7 +26,7 @@ int nbl_module_check(const struct nbl_module *m, char *error, size_t error_size)
 	const char *missing;
 
 	if (m->version != NBL_MODULE_VERSION || m->size != sizeof(*m)) {
-		snprintf(error, error_size, "a module of version %u, not %u", m->version,
+		snprintf(error, error_size, "a module of version %u, not %d", m->version,
 			 NBL_MODULE_VERSION);
 		return -EINVAL;
 	}

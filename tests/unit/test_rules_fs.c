@@ -6,6 +6,7 @@
 #include "unit/module_fixture.h"
 
 #define N_EACH 5
+#define LEAST 20		/* pauses, however long they take */
 
 /* ---- BUG-09: whatever was changed, each module sees all that it should ---- */
 
@@ -244,7 +245,7 @@ START_TEST(BUG_01_a_pause_under_load_ends_with_nothing_held_and_nothing_is_sent_
 	}
 	start_load(&kernel, true);
 	rig.stack.drain_ms = 0;		/* it is the pause that has to wait */
-	for (; rig_now_ns() < until; n_pauses++) {
+	for (; n_pauses < LEAST || rig_now_ns() < until; n_pauses++) {
 		uint32_t sent[2];
 
 		ck_assert_msg(nbl_stack_pause_all(&rig.stack, 5000), "%s", rig.stack.why);
@@ -260,7 +261,6 @@ START_TEST(BUG_01_a_pause_under_load_ends_with_nothing_held_and_nothing_is_sent_
 	}
 	end_load(kernel);
 	n_own = rig.lane.figures.originated.sent;
-	ck_assert_uint_gt(n_pauses, 20);
 	ck_assert_uint_gt(n_own, 100);
 	ck_assert_uint_eq(n_too_late, 0);
 	/* what they sent themselves is of no flow; of the flows nothing is missing */
@@ -279,7 +279,7 @@ START_TEST(FS_14_changing_the_stack_loses_what_the_kernel_counts_and_not_one_pac
 
 	begin(1);
 	start_load(&kernel, !_i);
-	for (; rig_now_ns() < until; n_changes++) {
+	for (; n_changes < LEAST || rig_now_ns() < until; n_changes++) {
 		trace[0] = '\0';
 		if (position_of(1) < 0)
 			put_in(1, n_changes / 2 % 2, false);
@@ -288,7 +288,6 @@ START_TEST(FS_14_changing_the_stack_loses_what_the_kernel_counts_and_not_one_pac
 		rig_sleep_ns(2000000);
 	}
 	end_load(kernel);
-	ck_assert_uint_gt(n_changes, 20);
 	ck_assert_uint_gt(rig_delivered(&rig), 1000);
 	if (_i)
 		ck_assert_uint_gt(n_refused, 0);

@@ -19,6 +19,7 @@
 #include "core/nbl_internal.h"
 #include "core/pool_internal.h"
 #include "stack/lane.h"
+#include "stack/originated_internal.h"
 #include "stack/ports.h"
 
 #ifndef XDP_PKT_CONTD
@@ -29,38 +30,6 @@
 #define MOST_WAITING	1024u		/* NBLs per queue that wait for room */
 #define MOST_ENTRIES	256u		/* ring entries of one NBL */
 #define NONE		UINT32_MAX
-
-/* One NBL with the kernel. */
-struct send {
-	struct nbl *nbl;		/* NULL: it was borrowed, and is its originator's again */
-	uint32_t n_open;		/* entries not yet completed */
-	uint32_t next_free;
-	uint16_t port;			/* that it was sent on; 0 = none in particular */
-	uint8_t side;
-	bool failed;
-};
-
-/* One ring entry of it. */
-struct entry {
-	uint32_t send;
-	uint32_t frame;
-	uint32_t next;			/* of the same frame, or free */
-	uint32_t length;
-	uint32_t slot;			/* of the TX ring */
-	uint16_t queue;			/* its number */
-	bool is_copy;			/* the frame is ours: it goes back to the pool */
-	bool ends_packet;
-};
-
-struct nbl_lane_sends {
-	struct send *sends;
-	struct entry *entries;
-	uint32_t *first;		/* by frame: its entry, plus one; 0 = none */
-	uint32_t free_send, free_entry;
-	uint32_t n_entries, n_free;
-	uint32_t n_open;		/* sends */
-	uint32_t n_waiting;		/* NBLs, for room on any queue */
-};
 
 /* ---- notes ---- */
 
@@ -644,59 +613,4 @@ bool nbl_lane_is_sending(const struct nbl_lane *lane, const struct nbl *n)
 		if (s->sends[s->entries[i - 1].send].nbl == n)
 			return true;
 	return nbl_ledger_n_sends(e) > n_others;
-}
-
-/* What is wrong with what is noted of 'frame', or NULL. */
-static const char *frame_fault(const struct nbl_lane *lane, uint32_t frame, uint32_t *n_notes)
-{
-	const struct nbl_lane_sends *s = lane->sends;
-	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
-	const struct nbl *n = nbl_lane_is_pool_frame(lane, frame) ? NULL : &lane->nbls[frame];
-	uint32_t n_here = 0;
-
-	for (uint32_t i = s->first[frame]; i && n_here <= s->n_entries; n_here++)
-		i = s->entries[i - 1].next;
-	*n_notes += n_here;
-	/* of frames in quarantine nobody knows, and of a dead worker's sends nothing is noted */
-	if (e.state == NBL_FRAME_QUARANTINE || (e.state == NBL_FRAME_TX && e.reason == NBL_SENDS_UNKNOWN))
-		return NULL;
-	if (n_here && e.state != NBL_FRAME_TX)
-		return "it is noted as sent and is not";
-	if (n_here && n_here > nbl_ledger_n_sends(e))
-		return "it is noted as sent more often than it is";
-	if (n_here && n && !nbl_lane_is_flagged(n, NBL_FLAG_LENT))
-		return "it is sent for others and not marked so";
-	/* once it may be by its own NBL, of which nothing is noted */
-	if (n && n->home && nbl_lane_home_queue(n)->lane == lane && e.state == NBL_FRAME_TX &&
-	    nbl_ledger_n_sends(e) > n_here + 1)
-		return "it is sent more often than it is noted";
-	return NULL;
-}
-
-const char *nbl_lane_sends_fault(const struct nbl_lane *lane, uint32_t *ret_frame)
-{
-	const struct nbl_lane_sends *s = lane->sends;
-	uint32_t n_notes = 0, n_open = 0, n_waiting = 0;
-	uint64_t n_entries = 0;
-
-	*ret_frame = NBL_NO_FRAME;
-	for (uint32_t f = 0; f < lane->memory->ledger.n_frames; f++) {
-		const char *fault = frame_fault(lane, f, &n_notes);
-
-		if (fault) {
-			*ret_frame = f;
-			return fault;
-		}
-	}
-	for (uint32_t i = 0; i < s->n_entries; i++) {
-		n_open += s->sends[i].n_open > 0;
-		n_entries += s->sends[i].n_open;
-	}
-	for (uint32_t i = 0; i < lane->n_queues; i++)
-		n_waiting += lane->queues[i].waiting.n_nbls;
-	if (n_notes + s->n_free != s->n_entries)
-		return "notes of sends are lost";
-	if (n_entries != n_notes || n_open != s->n_open)
-		return "NBLs being sent have more or fewer entries than are noted";
-	return n_waiting == s->n_waiting ? NULL : "NBLs that wait for room are not counted";
 }

@@ -71,18 +71,14 @@ enum nbl_flags {
 	NBL_FLAG_LOOPBACK	= 1u << 4,
 	NBL_FLAG_SEND_READ_ONLY	= 1u << 5,	/* its originator forbids writes on the way down */
 	NBL_FLAG_RECEIVE_READ_ONLY = 1u << 6,	/* whoever indicated it forbids writes on the way up */
-	/* its sender wants to see it; off once shown (TX-14) */
-	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,
+	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,	/* its sender wants to see it; off once shown (TX-14) */
 	NBL_FLAG_WILL_MODIFY	= 1u << 24,	/* engine: a holder announced writes (RF-06) */
 	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; any use is a violation */
 	NBL_FLAG_HAS_INFO	= 1u << 26,	/* engine: information or scratch was set */
 	NBL_FLAG_HAS_CONTEXT	= 1u << 27,	/* engine: contexts are on the stack (context.h) */
-	/* engine: indicated with RESOURCES, its handler has not returned */
-	NBL_FLAG_BORROWED	= 1u << 28,
-	/* engine: its frame is being sent for another NBL */
-	NBL_FLAG_LENT		= 1u << 29,
-	/* filter engine: it or its parents were injected (inject.h) */
-	NBL_FLAG_INJECTED	= 1u << 30,
+	NBL_FLAG_BORROWED	= 1u << 28,	/* engine: indicated with RESOURCES, its handler has not returned */
+	NBL_FLAG_LENT		= 1u << 29,	/* engine: its frame is being sent for another NBL */
+	NBL_FLAG_INJECTED	= 1u << 30,	/* filter engine: it or its parents were injected (inject.h) */
 	NBL_FLAG_TAGGED		= 1u << 31,	/* filter engine: it has numbers of tags (tag.h) */
 };
 
@@ -193,8 +189,7 @@ struct nbl {
 	_Atomic uintptr_t intent_thread;	/* where writes were announced (RF-06) */
 	uint8_t parent_claim;			/* the engine's: which claim of its parent it has */
 	uint8_t clone_flags;			/* enum nbl_clone_flags (raw.h) */
-	/* the engine's: a module originated it and has not got it back */
-	bool is_out;
+	bool is_out;				/* the engine's: a module originated it and has not got it back */
 };
 
 _Static_assert(sizeof(struct nbl_nb) + sizeof(struct nbl_segment) == NBL_CACHE_LINE,

@@ -53,9 +53,7 @@ enum nbl_hold_reason {
 /* One entry, 64 bits so that it is written and read whole. */
 struct nbl_ledger_entry {
 	uint8_t state;		/* enum nbl_frame_state */
-	/*
-	 * enum nbl_hold_reason, when HELD; sends in flight beside the newest, or as below, when TX
-	 */
+	/* enum nbl_hold_reason, when HELD; sends in flight beside the newest, or as below, when TX */
 	uint8_t reason;
 	uint16_t holder;	/* module id, when HELD; number of the queue, when TX */
 	/* FILL, TX: ring slot. HAND: NBL_HAND_SENT or 0. HELD: monotonic ms when the hold began */
@@ -91,8 +89,7 @@ static inline struct nbl_ledger_entry nbl_ledger_get(const struct nbl_ledger *l,
 }
 
 #define NBL_MOST_SENDS		253u	/* of one frame at a time, beside the newest */
-/* one is left of several: not always that which the entry names */
-#define NBL_SENDS_LAST		254u
+#define NBL_SENDS_LAST		254u	/* one is left of several: not always that which the entry names */
 #define NBL_SENDS_UNKNOWN	255u	/* sent by a worker that died, nobody knows how often */
 
 /* How often a frame in TX is being sent, unless that is unknown. */

@@ -189,10 +189,7 @@ void nbl_pool_verify_give(struct nbl_pool *pool, struct pool_nbl *p, uint32_t sl
 NBL_MUST_CHECK int nbl_pool_verify_open(struct nbl_pool *pool);
 void nbl_pool_verify_close(struct nbl_pool *pool);
 
-/*
- * The pool made into the place after that of 'pool', NULL: the first. NULL if there is none.
- * Returns borrowed. Control thread.
- */
+/* The pool made into the place after that of 'pool', NULL: the first. NULL if there is none. Returns borrowed. Control thread. */
 struct nbl_pool *nbl_pool_next(const struct nbl_pool *pool);
 
 /* A number that leads back to 's' in 32 bits, never 0, and the way back. */

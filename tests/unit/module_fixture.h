@@ -28,7 +28,8 @@ struct actor {
 	int (*pause)(struct actor *a);
 	struct nbl_chain up, down;	/* kept, of each path */
 	struct nbl *own;
-	uint64_t n_returned, n_completed, n_received, n_sent, n_timers;
+	uint64_t n_returned, n_completed, n_received, n_sent;
+	_Atomic uint64_t n_timers;	/* tests look while the lane runs */
 	uint32_t headroom_below;
 	enum nbl_status status;		/* of the last completed */
 	int n_detached;
@@ -48,7 +49,9 @@ static struct actor *actor_of(struct nbl_filter *f)
 {
 	struct actor *a = f->context;
 
-	a->f = f;
+	/* written once only: other threads look at it */
+	if (a->f != f)
+		a->f = f;
 	return a;
 }
 

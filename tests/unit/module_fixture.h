@@ -209,7 +209,8 @@ static int add_with(uint32_t i, uint32_t position, const struct nbl_option *opti
 	const char as[] = { (char)('a' + i), '\0' };
 	struct nbl_option all[8] = { { "as", as } };
 
-	memcpy(all + 1, options, n * sizeof(*all));
+	if (n)
+		memcpy(all + 1, options, n * sizeof(*all));
 	return nbl_stack_insert(&rig.stack, &actor_modules[i], all, n + 1, position, error, size);
 }
 

@@ -215,7 +215,7 @@ try()
 		echo "skipped $name: $program must catch it. Try: as root, NET=1 make faults FAULTS=$name"
 		return
 	elif ! unharmed "$tree" "$program" "$patch"; then
-		echo "UNUSABLE $name: $program fails with nothing broken: $(grep -m 1 -E ':[FE]:|FAILED|[Ee]rror|^seed ' "$tree/output")"
+		echo "UNUSABLE $name: $program fails with nothing broken: $(grep -m 1 -E ':[FE]:|FAILED|[Ee]rror|^seed ' "$tree/output" || echo "status $(cat "$tree/known.${program//\//_}"*)")"
 		return
 	fi
 	touch "$tree/stamp"

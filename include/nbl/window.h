@@ -26,14 +26,16 @@ NBL_API NBL_MUST_CHECK int nbl_nb_retreat(struct nbl_nb *nb, uint32_t delta, uin
 /*
  * Shrinks the used data at the front by 'delta' bytes; the inverse of retreat.
  * With 'free_segments', segments that retreats prepended and that now hold no
- * used byte go back to their pool. Never frees receive frames.
+ * used byte go back to their pool: all of them, so only whose retreat prepended one says so, where
+ * others may have retreated before. Never frees receive frames.
  * Returns 0, or -EINVAL if delta > data_length ('nb' unchanged).
  * Rule: AR-02. Restates NdisAdvanceNetBufferDataStart.
  */
 NBL_API int nbl_nb_advance(struct nbl_nb *nb, uint32_t delta, bool free_segments);
 
 /*
- * The same for every NB of 'n': all change or none does.
+ * The same for every NB of 'n': all change or none does. Segments that children of 'n' may
+ * show are taken off by nbl_advance() and go back to their pool with 'n' (DV-05).
  * Rule: AR-03. Restate NdisRetreatNetBufferListDataStart and NdisAdvanceNetBufferListDataStart.
  */
 NBL_API NBL_MUST_CHECK int nbl_retreat(struct nbl *n, uint32_t delta, uint32_t backfill,

@@ -197,30 +197,42 @@ int nbl_retreat(struct nbl *n, uint32_t delta, uint32_t backfill, struct nbl_poo
 	return 0;
 }
 
-/* The segment the newest retreat prepended, if the list still begins with it, else NULL. */
-static struct pool_segment *prepended_first(const struct nbl_nb *nb)
+/*
+ * The segment of a retreat that the list of 'nb' begins with, or NULL; fills ret_link with where
+ * its handle is noted. Newer ones may only be kept.
+ */
+static struct pool_segment *prepended_first(struct nbl_nb *nb, uint32_t **ret_link)
 {
 	struct pool_segment *s;
 
-	if (!nb->flags)
-		return NULL;
-	s = nbl_pool_segment_of_handle(nb->flags);
-	return nb->first_segment == &s->segment ? s : NULL;
+	for (*ret_link = &nb->flags; **ret_link; *ret_link = &s->retreat.below) {
+		s = nbl_pool_segment_of_handle(**ret_link);
+		if (nb->first_segment == &s->segment)
+			return s;
+	}
+	return NULL;
 }
 
-/* Takes 's', which the list begins with, off and gives it back. The used data begins behind it. */
-static void unprepend(struct nbl_nb *nb, struct pool_segment *s)
+/*
+ * Takes 's', which the list begins with, off. The used data begins behind it. It is given back,
+ * or if it is kept, when 'nb' goes home.
+ */
+static void unprepend(struct nbl_nb *nb, struct pool_segment *s, uint32_t *link, bool keep)
 {
-	nb->flags = s->retreat.below;
 	nb->first_segment = s->retreat.first_segment;
 	nb->data_offset = s->retreat.data_offset + nb->data_offset - s->segment.length;
 	set_current(nb, place_at(nb->first_segment, nb->data_offset));
+	if (keep)
+		return;
+	*link = s->retreat.below;
 	nbl_pool_give_frame_segment(s);
 }
 
-int nbl_nb_advance(struct nbl_nb *nb, uint32_t delta, bool free_segments)
+/* 'keep': others may show the bytes of segments that hold no used byte any more. */
+static int advance(struct nbl_nb *nb, uint32_t delta, bool free_segments, bool keep)
 {
 	struct pool_segment *s;
+	uint32_t *link;
 
 	if (delta > nb->data_length)
 		return -EINVAL;
@@ -229,19 +241,26 @@ int nbl_nb_advance(struct nbl_nb *nb, uint32_t delta, bool free_segments)
 	set_current(nb, place_at(nb->current_segment, nb->current_offset + delta));
 	if (!free_segments)
 		return 0;
-	while ((s = prepended_first(nb)) && nb->data_offset >= s->segment.length)
-		unprepend(nb, s);
+	while ((s = prepended_first(nb, &link)) && nb->data_offset >= s->segment.length)
+		unprepend(nb, s, link, keep);
 	return 0;
+}
+
+int nbl_nb_advance(struct nbl_nb *nb, uint32_t delta, bool free_segments)
+{
+	return advance(nb, delta, free_segments, false);
 }
 
 int nbl_advance(struct nbl *n, uint32_t delta, bool free_segments)
 {
+	bool is_shown = atomic_load_explicit(&n->child_ref_count, memory_order_acquire);
+
 	for (struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
 		if (delta > nb->data_length)
 			return -EINVAL;
 	}
 	for (struct nbl_nb *nb = n->first_nb; nb; nb = nb->next)
-		nbl_nb_advance(nb, delta, free_segments);
+		advance(nb, delta, free_segments, is_shown);
 	return 0;
 }
 

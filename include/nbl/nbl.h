@@ -72,6 +72,8 @@ enum nbl_flags {
 	NBL_FLAG_SEND_READ_ONLY	= 1u << 5,	/* its originator forbids writes on the way down */
 	NBL_FLAG_RECEIVE_READ_ONLY = 1u << 6,	/* whoever indicated it forbids writes on the way up */
 	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,	/* its sender wants to see it; off once shown (TX-14) */
+	NBL_FLAG_WENT_PAST	= 1u << 12,	/* engine: past modules at their limit (went_past) */
+	NBL_FLAG_IS_PART	= 1u << 13,	/* engine: a reassembled NBL shows its bytes, or did (RF-06) */
 	NBL_FLAG_WILL_MODIFY	= 1u << 24,	/* engine: a holder announced writes (RF-06) */
 	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; any use is a violation */
 	NBL_FLAG_HAS_INFO	= 1u << 26,	/* engine: information or scratch was set */
@@ -189,6 +191,7 @@ struct nbl {
 	_Atomic uintptr_t intent_thread;	/* where writes were announced (RF-06) */
 	uint8_t parent_claim;			/* the engine's: which claim of its parent it has */
 	uint8_t clone_flags;			/* enum nbl_clone_flags (raw.h) */
+	uint16_t went_past;			/* bit per id less 1: modules that are not to get it back (HP-04) */
 	bool is_out;				/* the engine's: a module originated it and has not got it back */
 };
 

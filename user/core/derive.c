@@ -165,9 +165,15 @@ static struct nbl *clone_deep_instead(struct nbl *n, struct nbl_pool *pool)
 static bool is_seen_only_by(const struct nbl *n, uint16_t holder, uint32_t n_children)
 {
 	uint32_t claims = atomic_load_explicit(&n->claims, memory_order_acquire);
-	bool is_owner = n->holder == holder, owner_gone = claims & NBL_CLAIM_OWNER_GONE;
+	/* of what was dropped the holder is who did that, not who has it now */
+	bool is_dropped = n->outcome != NBL_OUTCOME_RETURNED &&
+			  nbl_outcome_is_drop((enum nbl_outcome)n->outcome);
+	bool is_owner = n->holder == holder && !is_dropped;
+	bool owner_gone = claims & NBL_CLAIM_OWNER_GONE;
 
-	return atomic_load_explicit(&n->child_ref_count, memory_order_relaxed) == n_children &&
+	/* a reference that a reassembled NBL has of it is of whoever sees that, too */
+	return !(__atomic_load_n(&n->nbl_flags, __ATOMIC_RELAXED) & NBL_FLAG_IS_PART) &&
+	       atomic_load_explicit(&n->child_ref_count, memory_order_relaxed) == n_children &&
 	       nbl_holding_references_only_by(n, holder) && nbl_intent_is_here(n) &&
 	       (is_owner || owner_gone) &&
 	       !(n->home->is_queued && n->home->is_queued(n->home, n));

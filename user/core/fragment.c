@@ -129,6 +129,8 @@ static bool reference_part(const struct pool_nbl *p, struct nbl *part)
 	uint16_t before = nbl_holder_enter(p->charged_to);
 	bool is_taken = nbl_claim_reference(part);
 
+	if (is_taken)
+		__atomic_fetch_or(&part->nbl_flags, (uint32_t)NBL_FLAG_IS_PART, __ATOMIC_RELAXED);
 	nbl_holder_enter(before);
 	return is_taken;
 }

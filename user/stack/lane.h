@@ -87,6 +87,7 @@ struct nbl_lane_filter {
 	_Atomic bool pause_pending;	/* its pause() is not done (FS-04) */
 	_Atomic bool wake_wanted;	/* by nbl_filter_wake(): timer() is due */
 	uint64_t lent, skipped;		/* packets, at its limit */
+	uint64_t n_past;		/* of these, on their way and to go past it on their way back; at least */
 };
 
 struct nbl_lane {
@@ -273,6 +274,12 @@ enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, 
  */
 bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t frame);
 
+/*
+ * True if the completion of 'frame' on 'lq' is that of the frame sent by itself, and not of those
+ * that it was sent for since, whose completions are still to come. Before nbl_lane_end_originated().
+ */
+bool nbl_lane_end_plain(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame);
+
 /* The device refused the entry in 'slot' of the TX ring of 'lq', of 'frame' (M7). False if it is not noted. */
 bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame,
 			       uint32_t slot);
@@ -319,6 +326,12 @@ NBL_MUST_CHECK int nbl_lanes_make_pool(struct nbl_lane *lanes, uint32_t n_lanes,
  * when it completes, and no module gets it back (RX-04).
  */
 #define NBL_STATUS_SENT_WHILE_LENT INT32_MIN
+
+/*
+ * 'n' (takes, unless it is borrowed), sent out of 'side', has come to the end of that: it waits for
+ * nbl_lane_hand_back(), or if modules were only lent it (was_lent), is home.
+ */
+void nbl_lane_end_send(struct nbl_lane *lane, struct nbl *n, enum nbl_side side, bool was_lent);
 
 /* Tries to get a free TX slot of 'lq', by a call to the kernel if need be (A16). Runs no handler. False if there is none. */
 bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq);

@@ -42,7 +42,7 @@ int nbl_lane_sends_new(struct nbl_lane *lane)
 	if (!s)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < lane->n_queues; i++)
-		n += lane->queues[i].q.tx.ring.size + lane->queues[i].q.completion.ring.size;
+		n += 2 * (lane->queues[i].q.tx.ring.size + lane->queues[i].q.completion.ring.size);
 	s->sends = calloc(n, sizeof(*s->sends));
 	s->entries = calloc(n, sizeof(*s->entries));
 	s->first = calloc(lane->memory->ledger.n_frames, sizeof(*s->first));
@@ -93,6 +93,24 @@ static struct entry *new_entry(struct nbl_lane_sends *s, uint32_t send, uint32_t
 	s->first[frame] = i + 1;
 	s->sends[send].n_open++;
 	return e;
+}
+
+/*
+ * A received frame that is being sent by itself (transmit.c) is about to be sent for others, too:
+ * from now on it matters of which of them a completion is.
+ */
+static void note_plain(struct nbl_lane *lane, uint32_t frame)
+{
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
+	struct nbl_lane_sends *s = lane->sends;
+	uint32_t i = s->free_entry;
+
+	if (s->first[frame] || e.state != NBL_FRAME_TX || e.reason || i == NONE)
+		return;
+	s->free_entry = s->entries[i].next;
+	s->n_free--;
+	s->entries[i] = (struct entry){ .send = NONE, .frame = frame, .queue = e.holder, .slot = e.slot };
+	s->first[frame] = i + 1;
 }
 
 /* The link to the oldest entry of 'frame' on queue number 'queue', or NULL: completions keep that order. */
@@ -263,9 +281,13 @@ static void put_entry(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t
 {
 	uint32_t slot = lq->q.tx.next;
 	struct xdp_desc *desc = nbl_queue_tx(&lq->q, slot);
-	struct entry *e = new_entry(lane->sends, send, frame);
-	int was = nbl_ledger_send(&lane->memory->ledger, frame, lq->q.number, slot);
+	struct entry *e;
+	int was;
 
+	if (!nbl_lane_is_pool_frame(lane, frame))
+		note_plain(lane, frame);
+	e = new_entry(lane->sends, send, frame);
+	was = nbl_ledger_send(&lane->memory->ledger, frame, lq->q.number, slot);
 	e->slot = slot;
 	e->queue = lq->q.number;
 	e->length = length;
@@ -334,7 +356,8 @@ static bool take_frames(struct nbl_pool *pool, uint32_t n, uint32_t *slots)
 
 static bool has_room(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t n)
 {
-	return lane->sends->n_free >= n && nbl_producer_room(&lq->q.tx, n) >= n;
+	/* twice: each may be of a frame that is being sent by itself, which is noted then */
+	return lane->sends->n_free >= 2 * n && nbl_producer_room(&lq->q.tx, n) >= n;
 }
 
 /* A plan that there is room for. */
@@ -411,6 +434,7 @@ enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, 
 	if (!lq)
 		return NBL_OUTCOME_DETACHED;
 	port = port_of(lq, n);
+	n->holder = NBL_PLACE_WORKER;	/* whoever passed it on last does not own it any more (RF-06) */
 	/* in order: not past what waits (TX-04) */
 	if (nbl_chain_is_empty(&lq->waiting))
 		outcome = send_now(lane, lq, n);
@@ -500,15 +524,7 @@ static void note_end(struct nbl_lane *lane, const struct send *send, const struc
 	if (send->failed)
 		n->holder = send->side == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
 	nbl_cancel_clear(n);
-	/* a borrowed one stays in its chain (RX-05): receive.c finds it done */
-	if (nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
-		return;
-	nbl_chain_append(&chain, n);
-	/* modules were only lent it: it is not theirs to get back (RX-04) */
-	if (was_lent && !nbl_lane_is_flagged(n, NBL_FLAG_INJECTED))
-		nbl_lane_bring_home(lane, chain, NBL_PLACE_WORKER);
-	else
-		nbl_chain_join(&lane->done[send->side], &chain);
+	nbl_lane_end_send(lane, n, (enum nbl_side)send->side, was_lent);
 }
 
 static void finish_send(struct nbl_lane *lane, uint32_t i, const struct nbl_lane_queue *lq)
@@ -556,6 +572,38 @@ static void end_frame(struct nbl_lane *lane, const struct entry *e)
 		nbl_pool_give_frame(lane->pool, e->frame - lane->pool->first_frame);
 }
 
+/* Takes the entry that 'link' leads to off its list. */
+static void unlink_entry(struct nbl_lane *lane, uint32_t *link, uint32_t frame)
+{
+	struct nbl_lane_sends *s = lane->sends;
+	uint32_t i = *link - 1;
+
+	*link = s->entries[i].next;
+	if (!s->first[frame] && !nbl_lane_is_pool_frame(lane, frame))
+		__atomic_fetch_and(&lane->nbls[frame].nbl_flags, ~(uint32_t)NBL_FLAG_LENT,
+				   __ATOMIC_RELAXED);
+}
+
+static void free_entry(struct nbl_lane_sends *s, uint32_t i)
+{
+	s->entries[i].next = s->free_entry;
+	s->free_entry = i;
+	s->n_free++;
+}
+
+bool nbl_lane_end_plain(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame)
+{
+	struct nbl_lane_sends *s = lane->sends;
+	uint32_t *link = find_entry(s, frame, lq->q.number), i;
+
+	if (!link || s->entries[*link - 1].send != NONE)
+		return false;
+	i = *link - 1;
+	unlink_entry(lane, link, frame);
+	free_entry(s, i);
+	return true;
+}
+
 bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint32_t frame)
 {
 	struct nbl_lane_sends *s = lane->sends;
@@ -566,20 +614,15 @@ bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, u
 		return false;
 	i = *link - 1;
 	e = &s->entries[i];
-	*link = e->next;
 	end_frame(lane, e);
-	if (!s->first[frame] && !nbl_lane_is_pool_frame(lane, frame))
-		__atomic_fetch_and(&lane->nbls[frame].nbl_flags, ~(uint32_t)NBL_FLAG_LENT,
-				   __ATOMIC_RELAXED);
+	unlink_entry(lane, link, frame);
 	lq->figures->tx_packets += e->ends_packet;
 	lq->figures->tx_bytes += e->length;
 	lane->figures.originated.packets += e->ends_packet;
 	lane->figures.originated.bytes += e->length;
 	if (!--s->sends[e->send].n_open)
 		finish_send(lane, e->send, lq);
-	e->next = s->free_entry;
-	s->free_entry = i;
-	s->n_free++;
+	free_entry(s, i);
 	return true;
 }
 
@@ -593,6 +636,8 @@ bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queu
 
 		if (e->queue != lq->q.number || e->slot != slot)
 			continue;
+		if (e->send == NONE)
+			return false;
 		s->sends[e->send].failed = true;
 		return true;
 	}
@@ -609,8 +654,11 @@ bool nbl_lane_is_sending(const struct nbl_lane *lane, const struct nbl *n)
 
 	if (e.state != NBL_FRAME_TX)
 		return false;
-	for (uint32_t i = s->first[frame]; i; i = s->entries[i - 1].next, n_others++)
-		if (s->sends[s->entries[i - 1].send].nbl == n)
+	for (uint32_t i = s->first[frame]; i; i = s->entries[i - 1].next, n_others++) {
+		uint32_t send = s->entries[i - 1].send;
+
+		if (send == NONE || s->sends[send].nbl == n)
 			return true;
+	}
 	return nbl_ledger_n_sends(e) > n_others;
 }

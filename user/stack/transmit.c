@@ -254,10 +254,25 @@ static struct nbl_ledger_entry sent_state(const struct nbl_lane *lane, const str
 	return (struct nbl_ledger_entry){ .state = NBL_FRAME_HAND, .slot = NBL_HAND_SENT };
 }
 
-/* A received frame is back that was sent by itself. */
-static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n)
+void nbl_lane_end_send(struct nbl_lane *lane, struct nbl *n, enum nbl_side side, bool was_lent)
 {
 	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+
+	/* a borrowed one stays in its chain (RX-05): who lent it finds it done */
+	if (nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
+		return;
+	nbl_chain_append(&chain, n);
+	/* modules were only lent it: it is not theirs to get back (RX-04) */
+	if (was_lent && !nbl_lane_is_flagged(n, NBL_FLAG_INJECTED))
+		nbl_lane_bring_home(lane, chain, NBL_PLACE_WORKER);
+	else
+		nbl_chain_join(&lane->done[side], &chain);
+}
+
+/* A received frame is back that was sent by itself; is_noted: it is known that its clones were not. */
+static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n,
+			      bool is_noted)
+{
 	uint32_t frame = n->segment.frame;
 	bool was_lent = n->status == NBL_STATUS_SENT_WHILE_LENT;
 	struct nbl_ledger_entry to = sent_state(lane, n);
@@ -272,18 +287,15 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
 		note_sent(n, lq);
 		count_sent(lq, 1, n->nb.data_length);
 	}
-	if (now == NBL_FRAME_TX)
+	/* the frame may go on being sent for clones: the packet itself is done */
+	if (now == NBL_FRAME_TX && !is_noted)
 		return;
 	nbl_lane_count(lane, NBL_FRAME_TX, (enum nbl_frame_state)now, 1);
 	nbl_cancel_clear(n);
-	if (nbl_lane_is_flagged(n, NBL_FLAG_BORROWED))
-		return;
-	nbl_chain_append(&chain, n);
-	/* modules were only lent it: it is not theirs to get back (RX-04) */
-	if (was_lent && !nbl_lane_is_flagged(n, NBL_FLAG_INJECTED))
-		nbl_lane_bring_home(lane, chain, NBL_PLACE_WORKER);
-	else
-		nbl_chain_join(&lane->done[nbl_lane_queue_side(lq)], &chain);
+	/* whoever passed it on last does not own it any more (RF-06) */
+	if (!nbl_outcome_is_drop((enum nbl_outcome)n->outcome))
+		n->holder = NBL_PLACE_WORKER;
+	nbl_lane_end_send(lane, n, nbl_lane_queue_side(lq), was_lent);
 }
 
 /*
@@ -294,6 +306,7 @@ static void complete(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint64_t 
 {
 	struct nbl_ledger_entry e;
 	struct nbl *n;
+	bool is_noted;
 
 	if (frame >= lane->memory->ledger.n_frames) {
 		lane->figures.violations++;
@@ -308,13 +321,14 @@ static void complete(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint64_t 
 		lq->q.completion.next = slot + 1;
 		nbl_consumer_release(&lq->q.completion);
 	}
-	if (nbl_lane_end_originated(lane, lq, (uint32_t)frame) ||
-	    end_inherited(lane, lq, (uint32_t)frame))
+	is_noted = nbl_lane_end_plain(lane, lq, (uint32_t)frame);
+	if (!is_noted && (nbl_lane_end_originated(lane, lq, (uint32_t)frame) ||
+			  end_inherited(lane, lq, (uint32_t)frame)))
 		return;
 	n = &lane->nbls[frame];
 	if (n->home && nbl_lane_home_queue(n)->lane == lane &&
 	    (nbl_lane_home_queue(n)->across == lq || nbl_lane_is_flagged(n, NBL_FLAG_LENT)))
-		complete_received(lane, lq, n);
+		complete_received(lane, lq, n, is_noted);
 	else
 		lane->figures.violations++;
 }

@@ -36,19 +36,37 @@ static void mark(struct loan *loan, const struct nbl_chain *chain)
 	}
 }
 
-/* False once 'n' has gone where it cannot be called back from: the port took it, or it is home. */
-static bool is_in_hands(const struct nbl_lane *lane, const struct nbl *n)
+/* Where what was lent is when the handler returned. */
+enum whereabouts {
+	IN_HANDS,
+	SENT,			/* and done */
+	BEING_SENT,
+	GONE,			/* home, or in quarantine */
+};
+
+static enum whereabouts find(const struct nbl_lane *lane, const struct nbl *n)
 {
 	uint32_t claims = atomic_load_explicit(&n->claims, memory_order_relaxed);
 	struct nbl_ledger_entry e;
 
 	if (n->kind != NBL_KIND_RECEIVE)
-		return true;
+		return IN_HANDS;
 	e = nbl_ledger_get(&lane->memory->ledger, n->segment.frame);
-	if (!claims || claims & NBL_CLAIM_OWNER_GONE || n->outcome == NBL_OUTCOME_TO_WIRE ||
-	    n->outcome == NBL_OUTCOME_TO_HOST)
-		return false;
-	return e.state == NBL_FRAME_HELD || (e.state == NBL_FRAME_HAND && e.slot != NBL_HAND_SENT);
+	if (!claims || claims & NBL_CLAIM_OWNER_GONE || e.state < NBL_FRAME_HAND ||
+	    e.state > NBL_FRAME_TX)
+		return GONE;
+	if (e.state == NBL_FRAME_TX && nbl_lane_is_sending(lane, n))
+		return BEING_SENT;
+	if (n->outcome == NBL_OUTCOME_TO_WIRE || n->outcome == NBL_OUTCOME_TO_HOST ||
+	    (e.state == NBL_FRAME_HAND && e.slot == NBL_HAND_SENT))
+		return SENT;
+	return IN_HANDS;
+}
+
+/* False once 'n' has gone where it cannot be called back from: the port took it, or it is home. */
+static bool is_in_hands(const struct nbl_lane *lane, const struct nbl *n)
+{
+	return find(lane, n) == IN_HANDS;
 }
 
 /* Puts the links back that 'to' changed, which it may not (RX-05). */
@@ -120,6 +138,19 @@ void nbl_hop_lent(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, 
 	}
 }
 
+/* 'n' is being sent: neither 'to' nor those above are to get back what they were only lent. */
+static void note_past(struct nbl_filter *to, struct nbl *n)
+{
+	struct nbl_lane *lane = nbl_engine_part(to)->lane;
+	bool is_above = false;
+
+	for (uint32_t i = 0; i < lane->n_filters; i++) {
+		is_above |= &lane->filters[i]->f == to;
+		if (is_above)
+			nbl_hop_note_past(lane->filters[i], n);
+	}
+}
+
 void nbl_hop_lend(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags)
 {
 	const struct nbl_lane *lane = nbl_engine_part(to)->lane;
@@ -131,8 +162,17 @@ void nbl_hop_lend(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, 
 
 		run(to, piece, port, flags, &loan);
 		for (uint32_t i = 0; i < loan.n; i++)
-			if (is_in_hands(lane, loan.nbls[i]))
+			switch (find(lane, loan.nbls[i])) {
+			case IN_HANDS:
+			case SENT:
 				nbl_chain_append(&back, loan.nbls[i]);
+				break;
+			case BEING_SENT:
+				note_past(to, loan.nbls[i]);
+				break;
+			case GONE:
+				break;
+			}
 		if (back.head)
 			to->give_back.handle(to->give_back.to, nbl_chain_take(&back), 0, 0);
 	}

@@ -235,6 +235,8 @@ static void send_specially(struct nbl_filter *to, struct nbl_chain chain, uint32
 	}
 	lf->skipped += chain.n_nbls;
 	if (!lf->stack->fail_closed) {
+		for (struct nbl *n = chain.head; n; n = n->next)
+			nbl_hop_note_past(lf, n);
 		to->send.handle(to->send.to, chain, port, flags);
 		return;
 	}
@@ -259,6 +261,36 @@ void nbl_hop_send(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, 
 }
 
 /* ---- the way back ---- */
+
+void nbl_hop_note_past(struct nbl_lane_filter *lf, struct nbl *n)
+{
+	if (!nbl_lane_is_flagged(n, NBL_FLAG_WENT_PAST)) {
+		n->went_past = 0;
+		__atomic_fetch_or(&n->nbl_flags, (uint32_t)NBL_FLAG_WENT_PAST, __ATOMIC_RELAXED);
+	}
+	lf->n_past += !(n->went_past >> (lf->f.id - 1) & 1);
+	n->went_past |= (uint16_t)(1u << (lf->f.id - 1));
+}
+
+/* Takes what went past 'lf' out of 'chain', and off its notes. Rule: HP-04. */
+static struct nbl_chain take_past(struct nbl_lane_filter *lf, struct nbl_chain *chain)
+{
+	struct nbl_chain past = NBL_CHAIN_EMPTY, others = NBL_CHAIN_EMPTY;
+	uint16_t bit = (uint16_t)(1u << (lf->f.id - 1));
+	struct nbl *n;
+
+	while ((n = nbl_chain_pop(chain))) {
+		bool is_past = nbl_lane_is_flagged(n, NBL_FLAG_WENT_PAST) && n->went_past & bit;
+
+		if (is_past) {
+			n->went_past &= (uint16_t)~bit;
+			lf->n_past--;
+		}
+		nbl_chain_append(is_past ? &past : &others, n);
+	}
+	*chain = others;
+	return past;
+}
 
 static void call_back(struct nbl_filter *to, struct nbl_chain chain, uint32_t flags, bool is_send)
 {
@@ -293,6 +325,8 @@ static void end_own(struct nbl_filter *to, struct nbl_chain *chain, uint32_t fla
 		bool is_own = n->source_handle == to->handle && n->is_out;
 
 		n->is_out &= !is_own;
+		if (is_own)
+			n->holder = to->id;
 		nbl_chain_append(is_own ? &own : &others, n);
 	}
 	*chain = others;
@@ -313,6 +347,8 @@ static void back(struct nbl_filter *to, struct nbl_chain chain, uint32_t giver, 
 		 bool is_send, bool past)
 {
 	const struct nbl_hop *next = is_send ? &to->complete : &to->give_back;
+	struct nbl_lane_filter *lf = nbl_engine_part(to);
+	struct nbl_chain skips = NBL_CHAIN_EMPTY;
 
 	if (NBL_UNLIKELY(giver))
 		note_drops(&chain, giver);
@@ -321,10 +357,15 @@ static void back(struct nbl_filter *to, struct nbl_chain chain, uint32_t giver, 
 		if (!chain.head)
 			return;
 	}
-	if (NBL_UNLIKELY(past || __atomic_load_n(&nbl_engine_part(to)->gate, __ATOMIC_RELAXED) >=
-			 NBL_GATE_PAST))
-		next->handle(next->to, chain, 0, flags);
-	else
+	if (NBL_UNLIKELY(lf->n_past))
+		skips = take_past(lf, &chain);
+	if (NBL_UNLIKELY(past || __atomic_load_n(&lf->gate, __ATOMIC_RELAXED) >= NBL_GATE_PAST)) {
+		nbl_chain_join(&skips, &chain);
+		chain = NBL_CHAIN_EMPTY;
+	}
+	if (NBL_UNLIKELY(skips.head))
+		next->handle(next->to, skips, 0, flags);
+	if (NBL_LIKELY(chain.head))
 		run_back(to, chain, flags, is_send);
 }
 

@@ -64,6 +64,9 @@ void nbl_hop_lent(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, 
 /* borrow.c: lends 'chain' (takes) to 'to', which may not keep it, then gives back what was not sent. Rule: HP-04. */
 void nbl_hop_lend(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags);
 
+/* hops.c: 'n' goes past 'lf' now, and so on its way back. */
+void nbl_hop_note_past(struct nbl_lane_filter *lf, struct nbl *n);
+
 /* hops.c: the accounts before and after receive(), for borrow.c. */
 struct nbl_call nbl_hop_enter(struct nbl_filter *to, const struct nbl_chain *chain, bool is_way_back);
 void nbl_hop_leave(struct nbl_filter *to, struct nbl_call before);

@@ -176,6 +176,8 @@ static void arm_sent(struct nbl_lane *lane, uint32_t frame)
 		length = desc->len;
 	}
 	nbl_arm_receive(&lane->nbls[frame], offset, length);
+	/* modules that live now never saw it: it goes straight home (INV-5) */
+	lane->nbls[frame].status = NBL_STATUS_SENT_WHILE_LENT;
 	/* sent for clones nobody knows any more: it comes back on other queues, or more than once */
 	if (e.reason || !sender || sender != nbl_lane_home_queue(&lane->nbls[frame])->across)
 		lane->nbls[frame].nbl_flags |= NBL_FLAG_LENT;

@@ -166,8 +166,8 @@ static bool is_sending(const struct nbl_stack *s)
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
 		const struct nbl_lane *lane = &s->lanes[l];
 
-		if (lane->figures.frames[NBL_FRAME_TX] || lane->done[NBL_LOWER].head ||
-		    lane->done[NBL_UPPER].head)
+		if (lane->figures.frames[NBL_FRAME_TX] || nbl_lane_n_originated(lane) ||
+		    lane->done[NBL_LOWER].head || lane->done[NBL_UPPER].head)
 			return true;
 	}
 	return false;
@@ -177,10 +177,11 @@ static bool is_sending(const struct nbl_stack *s)
 static void drain(struct nbl_stack *s)
 {
 	uint64_t until = now_ms() + s->drain_ms;
+	int idle = 0;
 
-	while (is_sending(s) && now_ms() < until)
-		if (!let_lanes_run(s))
-			return;
+	/* a moment without any movement may just be the kernel's */
+	while (is_sending(s) && idle < 2 && now_ms() < until)
+		idle = let_lanes_run(s) ? 0 : idle + 1;
 }
 
 bool nbl_stack_pause_all(struct nbl_stack *s, uint32_t timeout_ms)

@@ -87,7 +87,7 @@ sim_options()
 	elif text_of "$1" | grep -q '\bmake sim\b'; then
 		echo "--seeds 1..10000"
 	else
-		printf -- "--seeds 1..$SIM_SEEDS%s\n" "" " --lies" " --inject"
+		printf -- "--seeds 1..$SIM_SEEDS%s\n" "" " --lies"
 	fi
 }
 

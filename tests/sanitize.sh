@@ -65,7 +65,7 @@ simulate()
 	local program=$BUILD/$1/tests/nbl-sim options status=0
 
 	make --no-print-directory -s -j"$(nproc)" "$program" BUILD="$BUILD/$1" CC="$CC" EXTRA_CFLAGS="$(flags_of "$1")" || return 1
-	for options in "" --lies --inject; do
+	for options in "" --lies; do
 		echo "== $1: $program $options"
 		# shellcheck disable=SC2086	# none, or one
 		setarch -R timeout -k 20 "$LIMIT" "$program" --seeds "1..${SIM_SEEDS:-300}" $options || status=1

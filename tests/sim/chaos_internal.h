@@ -19,6 +19,7 @@
 #define CHAOS_MAX_OWN	24
 #define CHAOS_MAX_MARKS	24
 #define CHAOS_MAX_PARENTS 3
+#define CHAOS_N_CANCEL_IDS 2
 
 /* Bytes that must stay as they are while somebody holds them. */
 struct chaos_span {
@@ -51,7 +52,7 @@ struct chaos_own {
 struct chaos_marked {
 	struct nbl *n;
 	int32_t moved;			/* > 0: advanced by so much, < 0: retreated */
-	bool pushed;
+	bool pushed, prepended;
 	bool has_shape;
 	struct nbl_shape shape;
 };
@@ -109,6 +110,9 @@ void chaos_undo(struct chaos *c, struct nbl *n);
 
 /* True if 'n', come back, is one it originated: it is in its stock again. */
 bool chaos_take_back(struct chaos *c, struct nbl *n);
+
+/* Says that its pause is done, if it is pending and nothing is out any more. */
+void chaos_check_pause(struct chaos *c);
 
 /* Drops all references and frees all that is not out. */
 void chaos_drop_all(struct chaos *c);

@@ -151,7 +151,7 @@ static void decide(struct chaos *c, struct nbl *n, enum chaos_path path, struct 
 	put_out(c, n, path, out);
 }
 
-static void check_pause(struct chaos *c)
+void chaos_check_pause(struct chaos *c)
 {
 	struct chaos_stock stock;
 
@@ -182,7 +182,7 @@ static void handle(struct nbl_filter *f, struct nbl_chain chain, enum chaos_path
 		decide(c, n, path, &out);
 	}
 	chaos_flush(c, &out);
-	check_pause(c);
+	chaos_check_pause(c);
 }
 
 /* ---- borrowed chains ---- */
@@ -284,7 +284,7 @@ static uint64_t chaos_timer(struct nbl_filter *f, uint64_t now_ns)
 	for (uint32_t i = sim_below(&c->random, 6); i && !c->is_pausing; i--)
 		chaos_stir(c, &out);
 	chaos_flush(c, &out);
-	check_pause(c);
+	chaos_check_pause(c);
 	return now_ns + 1 + sim_below(&c->random, 300000);
 }
 

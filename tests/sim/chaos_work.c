@@ -319,6 +319,7 @@ static struct chaos_marked *find_mark(struct chaos *c, const struct nbl *n)
 static void move_window(struct chaos *c, struct nbl *n, struct chaos_marked *m)
 {
 	int32_t by = 1 + (int32_t)sim_below(&c->random, 24);
+	uint32_t prepended = n->nb.flags;
 
 	if (shortest_nb(n) <= (uint32_t)by)
 		return;
@@ -327,6 +328,7 @@ static void move_window(struct chaos *c, struct nbl *n, struct chaos_marked *m)
 		m->moved = by;
 	else if (!nbl_retreat(n, (uint32_t)by, 0, pool_of_module(c)))
 		m->moved = -by;
+	m->prepended = n->nb.flags != prepended;
 }
 
 void chaos_mark(struct chaos *c, struct nbl *n)
@@ -363,7 +365,7 @@ void chaos_undo(struct chaos *c, struct nbl *n)
 			 nbl_context_pop(n, 8) < 0))
 		chaos_broke(c, 6, "INV-6: its context is not on top");
 	if ((m.moved > 0 && nbl_retreat(n, (uint32_t)m.moved, 0, NULL) < 0) ||
-	    (m.moved < 0 && nbl_advance(n, (uint32_t)-m.moved, true) < 0))
+	    (m.moved < 0 && nbl_advance(n, (uint32_t)-m.moved, m.prepended) < 0))
 		chaos_broke(c, 6, "INV-6: its window cannot be restored");
 }
 
@@ -393,33 +395,69 @@ void chaos_inject_ended(struct nbl_filter *f, struct nbl *n)
 	/* whoever owned it meanwhile might write to it */
 	c->own[i].span = chaos_span(n);
 	c->own[i].is_out = false;
+	if (c->is_pausing)
+		free_own(c, i);
+	chaos_check_pause(c);
+}
+
+static struct chaos_own *find_own(struct chaos *c, const struct nbl *n)
+{
+	for (uint32_t i = 0; i < c->n_own; i++)
+		if (c->own[i].n == n)
+			return &c->own[i];
+	return NULL;
+}
+
+/* 'own' goes, in a chain of its kind. */
+static void put_own(struct chaos *c, struct chaos_own *own, bool is_send, struct nbl_chain *chain)
+{
+	chaos_act(c, is_send ? CHAOS_ORIGINATE_SEND : CHAOS_ORIGINATE_RECEIVE, own->n);
+	nbl_filter_own(c->f, own->n);
+	if (is_send && sim_once_in(&c->random, 2))
+		nbl_info_set(own->n, NBL_INFO_CANCEL_ID, 1 + sim_below(&c->random, CHAOS_N_CANCEL_IDS));
+	own->is_out = true;
+	if (chaos_watch)
+		chaos_watch->originate(c->f, own->n, true);
+	nbl_chain_append(chain, own->n);
+}
+
+/* What did not go, or was only lent, is its own again, as one chain. */
+static void take_own(struct chaos *c, const struct nbl_chain *chain)
+{
+	for (struct nbl *n = chain->head; n; n = n->next) {
+		struct chaos_own *own = find_own(c, n);
+
+		if (!own || !own->is_out) {
+			chaos_broke(c, 5, "INV-5: a chain that was lent is not back");
+			return;
+		}
+		own->is_out = false;
+		if (chaos_watch)
+			chaos_watch->originate(c->f, n, false);
+	}
 }
 
 static void originate(struct chaos *c, uint32_t i)
 {
-	struct chaos_own *own = &c->own[i];
 	bool is_send = !sim_once_in(&c->random, 3);
+	bool lends = !is_send && sim_once_in(&c->random, 3);
 	struct nbl_chain chain = NBL_CHAIN_EMPTY;
-	struct nbl *n = own->n;
 	int r;
 
-	if (!c->f->engine || sim_once_in(&c->random, 2)) {
-		inject(c, own, is_send);
+	if (chaos_watch && chaos_watch->inject && (!c->f->engine || sim_once_in(&c->random, 3))) {
+		inject(c, &c->own[i], is_send);
 		return;
 	}
-	chaos_act(c, is_send ? CHAOS_ORIGINATE_SEND : CHAOS_ORIGINATE_RECEIVE, n);
-	nbl_filter_own(c->f, n);
-	own->is_out = true;
-	nbl_chain_append(&chain, n);
-	if (chaos_watch)
-		chaos_watch->originate(c->f, n, true);
+	if (!c->f->engine)
+		return;
+	put_own(c, &c->own[i], is_send, &chain);
+	for (i = 0; i < c->n_own && sim_once_in(&c->random, 2); i++)
+		if (!c->own[i].is_out)
+			put_own(c, &c->own[i], is_send, &chain);
 	r = is_send ? nbl_filter_originate_send(c->f, chain, 0, 0)
-		    : nbl_filter_originate_receive(c->f, chain, 0, 0);
-	if (!r)
-		return;		/* it may be back already */
-	if (chaos_watch)
-		chaos_watch->originate(c->f, n, false);
-	own->is_out = false;
+		    : nbl_filter_originate_receive(c->f, chain, 0, lends ? NBL_RECEIVE_RESOURCES : 0);
+	if (r || lends)
+		take_own(c, &chain);	/* else it may be back already */
 }
 
 bool chaos_take_back(struct chaos *c, struct nbl *n)
@@ -435,6 +473,8 @@ bool chaos_take_back(struct chaos *c, struct nbl *n)
 		chaos_broke(c, 5, "INV-5: completed what is not out");
 		return true;
 	}
+	/* whoever owned it meanwhile might write to it */
+	c->own[i].span = chaos_span(n);
 	c->own[i].is_out = false;
 	if (c->is_pausing)
 		free_own(c, i);
@@ -447,7 +487,10 @@ void chaos_stir(struct chaos *c, struct chaos_out *out)
 {
 	uint32_t which = sim_below(&c->random, 8), at = (uint32_t)sim_next(&c->random);
 
-	if (which < 2 && c->n_held) {
+	if (sim_once_in(&c->random, 16)) {
+		if (c->f->engine)
+			nbl_filter_cancel(c->f, 1 + sim_below(&c->random, CHAOS_N_CANCEL_IDS));
+	} else if (which < 2 && c->n_held) {
 		chaos_let_go(c, at % c->n_held, out);
 	} else if (which < 4 && c->n_refs) {
 		dereference(c, at % c->n_refs);
@@ -456,7 +499,7 @@ void chaos_stir(struct chaos *c, struct chaos_out *out)
 	} else if (c->n_own && !c->own[at % c->n_own].is_out) {
 		struct chaos_own *own = &c->own[at % c->n_own];
 
-		if (which == 5) {
+		if (which == 5 || sim_once_in(&c->random, 4)) {
 			originate(c, at % c->n_own);
 		} else if (which == 6 && nbl_is_writable(own->n)) {
 			write_bytes(c, own->n);

@@ -2,7 +2,7 @@
 /*
  * sim.c - runs seeds, several in a process, and says of each that fails how to run it again.
  *
- *     sim [--seeds A..B] [--seed S] [--actions N] [--lies] [--inject] [--history] [--jobs N] [-v]
+ *     sim [--seeds A..B] [--seed S] [--actions N] [--lies] [--history] [--jobs N] [-v]
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,7 +19,7 @@
 
 #define SEEDS_PER_PROCESS 64	/* the pools of dead workers are lost with the process */
 #define MOST_FAILURES	10
-#define SECONDS_PER_SEED 20
+#define SECONDS_PER_SEED 60
 #define TWICE_EVERY	32	/* so many seeds are run twice: the same seed is the same history */
 #define MAX_JOBS	16
 
@@ -89,9 +89,9 @@ static void report(const struct plan *plan, const struct sim_progress *p, int st
 		printf("ended by SIG%s\n", sigabbrev_np(WTERMSIG(status)));
 	else
 		printf("ended with status %d\n", WEXITSTATUS(status));
-	printf("    to run it again: %s --seed %#llx --actions %u%s%s --history\n",
+	printf("    to run it again: %s --seed %#llx --actions %u%s --history\n",
 	       program_invocation_name, (unsigned long long)p->seed, plan->options.n_actions,
-	       plan->options.lies ? " --lies" : "", plan->options.injects ? " --inject" : "");
+	       plan->options.lies ? " --lies" : "");
 }
 
 struct job {
@@ -200,7 +200,7 @@ static uint32_t run_all(const struct plan *plan)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: %s [--seeds A..B] [--seed S] [--actions N] [--lies] [--inject] [--history] "
+	fprintf(stderr, "usage: %s [--seeds A..B] [--seed S] [--actions N] [--lies] [--history] "
 		"[--jobs N] [-v]\n", program_invocation_name);
 	exit(2);
 }
@@ -214,10 +214,6 @@ static void parse(int argc, char **argv, struct plan *plan)
 
 		if (!strcmp(argv[i], "--lies")) {
 			plan->options.lies = true;
-			continue;
-		}
-		if (!strcmp(argv[i], "--inject")) {
-			plan->options.injects = true;
 			continue;
 		}
 		if (!strcmp(argv[i], "--history")) {

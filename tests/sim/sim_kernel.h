@@ -69,7 +69,9 @@ struct sim_kernel {
 	uint32_t *sends;		/* entries of each frame in tx and completion rings, and between */
 	uint64_t *digests;		/* of what was delivered */
 	uint32_t *lengths;		/* of what was delivered last */
+	bool is_within;			/* the lane is in the middle of something */
 	bool lies, is_quiet;		/* quiet: nothing new comes, everything is done */
+	bool has_lied;			/* there is a completion that must be read before anything is sent */
 	struct sim_counts counts;
 };
 

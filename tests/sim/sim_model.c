@@ -2,6 +2,7 @@
 /* sim_model.c - who owns what, by what was done. */
 #include "sim/sim_model.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/pool_internal.h"
@@ -10,6 +11,14 @@
 static void broke(const struct model *m, int invariant, const char *what)
 {
 	m->broke(m->arg, invariant, what);
+}
+
+static void broke_of(const struct model *m, int invariant, const char *what, uint32_t frame)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s: frame %u", what, frame);
+	broke(m, invariant, text);
 }
 
 static bool is_of_frame(const struct model *m, const struct nbl *n)
@@ -151,6 +160,7 @@ void model_derive(struct model *m, uint16_t id, struct nbl *n, struct nbl *const
 		if (!p)
 			continue;
 		/* of a reassembled NBL the first part is the parent, the others are referenced */
+		p->is_part |= i > 0;
 		if (i)
 			p->references++;
 		else
@@ -186,16 +196,6 @@ static struct model_nbl *begin_received(struct model *m, struct nbl *n)
 	return e;
 }
 
-/* What a dead worker sent: nobody who lives passed it on. */
-static struct model_nbl *begin_inherited(struct model *m, struct nbl *n)
-{
-	struct model_nbl *e = begin(m, n);
-
-	if (e)
-		e->through = UINT32_MAX;
-	return e;
-}
-
 void model_enter(struct model *m, uint16_t id, struct nbl *n, enum chaos_path path)
 {
 	struct model_nbl *e = entry_of(m, n);
@@ -204,9 +204,9 @@ void model_enter(struct model *m, uint16_t id, struct nbl *n, enum chaos_path pa
 	if (!e)
 		return;
 	if (!e->n) {
-		if (is_back && !m->inherits)
+		if (is_back)
 			broke(m, 5, "what comes back never came");
-		e = is_back ? begin_inherited(m, n) : begin_received(m, n);
+		e = begin_received(m, n);
 	} else if (e->owner) {
 		broke(m, 5, "a module was handed what another owns");
 	} else if (e->digest != digest_of(n) && !m->tolerates_lies) {
@@ -296,7 +296,7 @@ void model_posted(struct model *m, uint32_t frame)
 		broke(m, 3, "a referenced frame was posted");
 	else if (e->children)
 		broke(m, 3, "the frame of an NBL with children was posted");
-	else if (e->through && !m->inherits)
+	else if (e->through)
 		broke(m, 5, "a packet went home past a module that passed it on");
 	e->n = NULL;
 }
@@ -306,12 +306,12 @@ void model_sent(struct model *m, uint32_t frame, const uint8_t *bytes, uint32_t 
 	struct model_nbl *e = &m->of_frames[frame];
 
 	/* where there are clones it may be one of them that is sent */
-	if (frame >= m->n_frames || !e->n || e->children || m->tolerates_lies)
+	if (frame >= m->n_frames || !e->n || e->children || e->is_part || m->tolerates_lies)
 		return;
 	if (e->owner)
 		broke(m, 3, "a frame that a module owns is being sent");
 	else if (e->digest != sim_digest(bytes, length, 0))
-		broke(m, 9, "what is sent is not what the last module passed on");
+		broke_of(m, 9, "what is sent is not what the last module passed on", frame);
 }
 
 /* ---- comparing ---- */
@@ -353,7 +353,7 @@ void model_check_empty(struct model *m)
 			continue;
 		if (e->owner || e->references || e->children)
 			broke(m, 8, "an NBL is not home at the end");
-		else if (e->through && !m->inherits)
+		else if (e->through)
 			broke(m, 5, "a module never got back what it passed on");
 	}
 	if (m->n_live)

@@ -18,6 +18,7 @@
 struct model_nbl {
 	struct nbl *n;			/* NULL: at home */
 	uint16_t owner;			/* id of a module; 0 = the engine or the kernel */
+	bool is_part;			/* of a reassembled NBL, or was: it may be that which is sent */
 	bool owner_done;		/* of one from a pool: its owner freed it */
 	uint8_t n_parents;
 	uint32_t references, children;
@@ -41,7 +42,6 @@ struct model {
 	/* the digest and length of what the kernel delivered in a frame; NULL = it tells none */
 	const uint64_t *digests;
 	const uint32_t *lengths;
-	bool inherits;			/* a worker died: what it sent comes back through modules that never saw it */
 	bool is_replaying;		/* packets a dead worker may have written to run again */
 	bool tolerates_lies;		/* frames may be in quarantine: do not judge their NBLs */
 	void (*broke)(void *arg, int invariant, const char *what);

@@ -2,9 +2,12 @@
 /* sim_world.c - lives, deaths and what happens between them. */
 #include "sim/sim_world.h"
 
+#include "core/holding_internal.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FRAMES_PER_QUEUE 48
@@ -47,7 +50,9 @@ static void moment(struct sim_world *w)
 	w->in_lane = false;
 	next_moment(w);
 	note(w, "kernel", "step", 0);
+	w->kernel.is_within = true;
 	sim_kernel_step(&w->kernel);
+	w->kernel.is_within = false;
 	if (w->calm && sim_once_in(&w->random, w->calm))
 		longjmp(w->death, 1);
 	w->in_lane = true;
@@ -67,6 +72,20 @@ void __cyg_profile_func_exit(void *function, void *site)
 	(void)site;
 }
 
+/* Who pauses a stack waits a moment when nothing moves: here that is the kernel's. */
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	bool in_lane = world->in_lane;
+
+	(void)time;
+	(void)left;
+	world->in_lane = false;
+	note(world, "control", "waits", 0);
+	sim_kernel_drain(&world->kernel);
+	world->in_lane = in_lane;
+	return 0;
+}
+
 static uint64_t clock_ns(void)
 {
 	return world->now_ns;
@@ -80,13 +99,26 @@ static uint32_t number_of(const struct nbl *n)
 	return n->kind == NBL_KIND_RECEIVE ? (uint32_t)(n - world->nbls) : 10000 + n->pool_slot;
 }
 
+static const char *path_name(enum chaos_path path)
+{
+	static const char *const names[] = { "receive", "return", "send", "complete", "lent" };
+
+	return names[path];
+}
+
 static void on_enter(const struct nbl_filter *f, struct nbl *n, enum chaos_path path)
 {
+	if (world->options.history)
+		printf("\t%s\tis handed by %s, %u + %u\t%u\n", f->module->name, path_name(path),
+		       n->first_nb->data_offset, n->first_nb->data_length, number_of(n));
 	model_enter(&world->model, f->id, n, path);
 }
 
 static void on_leave(const struct nbl_filter *f, struct nbl *n, enum chaos_path path)
 {
+	if (world->options.history)
+		printf("\t%s\thands on by %s, %u + %u\t%u\n", f->module->name, path_name(path),
+		       n->first_nb->data_offset, n->first_nb->data_length, number_of(n));
 	model_leave(&world->model, f->id, n, path);
 }
 
@@ -159,7 +191,7 @@ static void on_end(void *arg, struct nbl_lane *lane, struct nbl_chain chain)
 static struct chaos_watch watch = {
 	.enter = on_enter, .leave = on_leave, .reference = on_reference,
 	.dereference = on_dereference, .derive = on_derive, .free = on_free,
-	.originate = on_originate, .act = on_act, .broke = on_broken,
+	.originate = on_originate, .inject = on_inject, .act = on_act, .broke = on_broken,
 };
 
 static void on_posted(void *arg, uint32_t frame)
@@ -187,11 +219,11 @@ static const struct sim_kernel_ops kernel_ops = {
 static void insert(struct sim_world *w, uint32_t which, uint32_t position)
 {
 	char error[128] = "", seed[32];
-	const struct nbl_option option = { "seed", seed };
+	const struct nbl_option options[] = { { "seed", seed }, { "max-share", "100" } };
 
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)(w->seed * 64 + w->lives));
-	if (nbl_stack_insert(&w->stack, &chaos_modules[which], &option, 1, position, error,
-			     sizeof(error)) < 0)
+	if (nbl_stack_insert(&w->stack, &chaos_modules[which], options, 1 + w->no_limits, position,
+			     error, sizeof(error)) < 0)
 		sim_broke(w, 8, error);
 	model_module_came(&w->model, w->stack.modules[position].id);
 }
@@ -208,6 +240,8 @@ static void prepare(struct sim_world *w, enum nbl_takeover takeover)
 			    &w->turns));
 	w->lane.clock_ns = clock_ns;
 	nbl_stack_init(&w->stack, &w->lane, 1);
+	/* what it waits for comes: what does not is found by the seed's own time limit */
+	w->stack.pause_timeout_ms = w->stack.drain_ms = w->options.lies ? 2000 : UINT32_MAX;
 	nbl_lane_set_end(&w->lane, NBL_ORIGIN_WFP, on_end, w);
 	if (w->pool && takeover == NBL_TAKEOVER_FRESH && !nbl_pool_free(w->pool))
 		w->pool = NULL;
@@ -222,6 +256,22 @@ static void prepare(struct sim_world *w, enum nbl_takeover takeover)
 		nbl_holding_get(i, &w->holdings[i]);
 }
 
+/* Accounts die with their process. References cannot be told from here: each life counts from what it finds. */
+static void clear_accounts(void)
+{
+	for (uint16_t id = 0; id <= NBL_MAX_MODULES; id++) {
+		struct nbl_holding h;
+
+		nbl_holding_get(id, &h);
+		while (h.clones--)
+			nbl_holding_uncharge(id, NBL_TIER_HELD);
+		while (h.deep_clones--)
+			nbl_holding_uncharge(id, NBL_TIER_PINNED);
+		while (h.fresh--)
+			nbl_holding_uncharge(id, NBL_TIER_PRIVATE);
+	}
+}
+
 /* As a process that ended: nothing is handed on. Its pool is lost with what is out. */
 static void end_life(struct sim_world *w)
 {
@@ -233,6 +283,7 @@ static void end_life(struct sim_world *w)
 	if (w->pool)
 		nbl_pool_free(w->pool);
 	w->pool = NULL;
+	clear_accounts();
 }
 
 /* Runs 'work' in the lane. False if the worker died of it. */
@@ -277,7 +328,6 @@ static void succeed(struct sim_world *w)
 		w->progress->n_deaths++;
 		end_life(w);
 		model_clear(&w->model);
-		w->model.inherits = true;
 		prepare(w, replays ? NBL_TAKEOVER_REPLAY : NBL_TAKEOVER_DROP);
 		w->model.is_replaying = true;
 		lives = survives(w, replays ? adopt_replay : adopt_drop);
@@ -293,9 +343,21 @@ static void turn(struct sim_world *w)
 	nbl_lane_turn(&w->lane);
 }
 
+static void reap(struct sim_world *w)
+{
+	for (uint32_t i = 0; i < w->n_queues; i++)
+		nbl_lane_reap(&w->lane, &w->lane.queues[i]);
+}
+
 static void flush(struct sim_world *w)
 {
 	nbl_stack_flush(&w->stack);
+}
+
+static void restart(struct sim_world *w)
+{
+	if (nbl_stack_restart(&w->stack) < 0)
+		sim_broke(w, 8, w->stack.why);
 }
 
 static void work(struct sim_world *w, void (*what)(struct sim_world *w))
@@ -339,6 +401,28 @@ static uint32_t n_out(const struct sim_world *w)
 	return n;
 }
 
+/* Packets delivered and not taken. */
+static uint32_t n_unread(const struct sim_world *w)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->n_queues; i++)
+		n += nbl_ring_used(&w->kernel.queues[i].rx);
+	return n;
+}
+
+static void does_not_rest(struct sim_world *w)
+{
+	const uint64_t *frames = w->lane.figures.frames;
+	char text[160];
+
+	snprintf(text, sizeof(text), "it does not come to rest: %llu frames in hand, %llu held, %llu being "
+		 "sent, %u NBLs being sent, %u out", (unsigned long long)frames[NBL_FRAME_HAND],
+		 (unsigned long long)frames[NBL_FRAME_HELD], (unsigned long long)frames[NBL_FRAME_TX],
+		 nbl_lane_n_originated(&w->lane), n_out(w));
+	sim_broke(w, 5, text);
+}
+
 /* Everything comes to rest: the kernel is done, nothing is held. */
 static void settle(struct sim_world *w)
 {
@@ -349,17 +433,13 @@ static void settle(struct sim_world *w)
 	do {
 		before = w->kernel.counts.sent;
 		if (++tries > 2000)
-			sim_broke(w, 5, "it does not come to rest");
+			does_not_rest(w);
 		w->now_ns += 1000000;
 		sim_kernel_drain(&w->kernel);
 		work(w, turn);
-		work(w, flush);
-		work(w, turn);
-		sim_kernel_drain(&w->kernel);
-	} while (nbl_figures_in_flight(&w->lane.figures) || before != w->kernel.counts.sent ||
-		 nbl_lane_n_originated(&w->lane) || n_out(w));
-	work(w, flush);
-	work(w, turn);
+		work(w, restart);
+	} while (nbl_figures_in_flight(&w->lane.figures) > sim_n_unknown(w) || before != w->kernel.counts.sent ||
+		 nbl_lane_n_originated(&w->lane) || n_out(w) || n_unread(w));
 }
 
 static void change_stack(struct sim_world *w)
@@ -391,6 +471,64 @@ static void change_stack(struct sim_world *w)
 	w->order[at] = which;
 }
 
+/* The stack changes under load: what is held, sent or out while it pauses comes back. */
+static void insert_now(struct sim_world *w)
+{
+	insert(w, w->changing, w->changing_at);
+}
+
+static void remove_now(struct sim_world *w)
+{
+	if (nbl_stack_remove(&w->stack, w->changing_at) < 0)
+		sim_broke(w, 8, w->stack.why);
+}
+
+static void change_under_load(struct sim_world *w)
+{
+	uint32_t at = sim_below(&w->random, w->n_modules + 1);
+	uint16_t id;
+
+	if (at < w->n_modules && sim_once_in(&w->random, 2)) {
+		id = w->stack.modules[at].id;
+		note(w, "stack", "remove under load", at);
+		w->changing_at = at;
+		if (!survives(w, remove_now)) {
+			succeed(w);
+			return;
+		}
+		model_module_went(&w->model, id);
+		memmove(&w->order[at], &w->order[at + 1],
+			(--w->n_modules - at) * sizeof(w->order[0]));
+	} else if (w->n_modules < CHAOS_N_MODULES) {
+		for (w->changing = 0; nbl_stack_find(&w->stack, chaos_modules[w->changing].name) >= 0;)
+			w->changing++;
+		note(w, "stack", "insert under load", at);
+		w->changing_at = at;
+		if (!survives(w, insert_now)) {
+			succeed(w);
+			return;
+		}
+		memmove(&w->order[at + 1], &w->order[at], (w->n_modules++ - at) * sizeof(w->order[0]));
+		w->order[at] = w->changing;
+	} else {
+		note(w, "stack", "restart under load", 0);
+		work(w, restart);
+	}
+	sim_check_turn(w);
+}
+
+static void tick(struct sim_world *w)
+{
+	nbl_stack_tick(&w->stack, (uint32_t)(w->now_ns / 1000000));
+}
+
+static void tell_status(struct sim_world *w)
+{
+	const struct nbl_status_indication si = { .event = NBL_EVENT_LINK_UP };
+
+	nbl_stack_indicate_status(&w->stack, &si);
+}
+
 static void act(struct sim_world *w)
 {
 	w->now_ns += sim_below(&w->random, 100000);
@@ -402,6 +540,10 @@ static void act(struct sim_world *w)
 	case 28 ... 47:
 		note(w, "kernel", "step", 1);
 		sim_kernel_step(&w->kernel);
+		/* else what is sent meanwhile might make the lie true */
+		if (w->kernel.has_lied)
+			work(w, reap);
+		w->kernel.has_lied = false;
 		break;
 	case 48 ... 55:
 		note(w, "peer", "sends", 0);
@@ -421,8 +563,12 @@ static void act(struct sim_world *w)
 		work(w, flush);
 		break;
 	case 62:
-		if (sim_once_in(&w->random, 4))
+		if (sim_once_in(&w->random, 8))
 			change_stack(w);
+		else if (sim_once_in(&w->random, 2))
+			change_under_load(w);
+		else
+			work(w, sim_once_in(&w->random, 2) ? tick : tell_status);
 		break;
 	default:
 		sim_check_all(w);
@@ -461,7 +607,6 @@ void sim_world_init(struct sim_world *w, const struct sim_options *options,
 	w->model.lengths = w->kernel.lengths;
 	w->model.broke = broke;
 	w->model.tolerates_lies = options->lies;
-	watch.inject = options->injects ? on_inject : NULL;
 	chaos_watch = &watch;
 	world = w;
 }
@@ -478,12 +623,12 @@ static void begin(struct sim_world *w, uint64_t seed)
 	w->n_queues = w->n_lower + n_upper;
 	w->memory = &w->memories[w->n_queues];
 	w->now_ns = 1000000000ull + sim_next(&w->random) % 1000000000000ull;
-	w->calm = sim_once_in(&w->random, 3) ? 200 : 0;
+	w->no_limits = sim_once_in(&w->random, 2);
+	w->calm = sim_once_in(&w->random, 2) ? 40 << sim_below(&w->random, 4) : 0;
 	memset(w->memory->lane_blocks, 0, NBL_LANE_BLOCK_SIZE);
 	w->kernel.memory = w->memory;
 	w->kernel.lies = w->options.lies;
 	sim_kernel_begin(&w->kernel, seed + 1, w->n_queues);
-	w->model.inherits = false;
 	w->model.n_frames = w->n_queues * FRAMES_PER_QUEUE;
 	model_clear(&w->model);
 	w->n_modules = 1 + sim_below(&w->random, CHAOS_N_MODULES);

@@ -514,7 +514,6 @@ void nbl_lane_cancel(struct nbl_lane *lane, uint64_t cancel_id)
 /* What became of 'n', all of it sent or refused by the device. */
 static void note_end(struct nbl_lane *lane, const struct send *send, const struct nbl_lane_queue *lq)
 {
-	struct nbl_chain chain = NBL_CHAIN_EMPTY;
 	struct nbl *n = send->nbl;
 	bool was_lent = n->status == NBL_STATUS_SENT_WHILE_LENT;
 

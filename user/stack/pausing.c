@@ -166,7 +166,7 @@ static bool is_sending(const struct nbl_stack *s)
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
 		const struct nbl_lane *lane = &s->lanes[l];
 
-		if (lane->figures.frames[NBL_FRAME_TX] || nbl_lane_n_originated(lane) ||
+		if (lane->figures.frames[NBL_FRAME_TX] || (lane->sends && nbl_lane_n_originated(lane)) ||
 		    lane->done[NBL_LOWER].head || lane->done[NBL_UPPER].head)
 			return true;
 	}

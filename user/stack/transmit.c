@@ -275,6 +275,8 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
 {
 	uint32_t frame = n->segment.frame;
 	bool was_lent = n->status == NBL_STATUS_SENT_WHILE_LENT;
+	bool unseen = nbl_lane_queue_side(lq) == NBL_UPPER ? lane->returns_unseen
+							   : lane->completes_unseen;
 	struct nbl_ledger_entry to = sent_state(lane, n);
 	int now = nbl_ledger_end_send(&lane->memory->ledger, frame, to);
 
@@ -292,8 +294,8 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
 		return;
 	nbl_lane_count(lane, NBL_FRAME_TX, (enum nbl_frame_state)now, 1);
 	nbl_cancel_clear(n);
-	/* whoever passed it on last does not own it any more (RF-06) */
-	if (!nbl_outcome_is_drop((enum nbl_outcome)n->outcome))
+	/* whoever passed it on last does not own it any more, but modules on its way will (RF-06) */
+	if (!unseen && !nbl_outcome_is_drop((enum nbl_outcome)n->outcome))
 		n->holder = NBL_PLACE_WORKER;
 	nbl_lane_end_send(lane, n, nbl_lane_queue_side(lq), was_lent);
 }

@@ -35,7 +35,7 @@ ended()
 		echo "ok $1"
 	else
 		failed=$((failed + 1))
-		echo "FAILED $1"
+		echo "FAILED $1: seeds below break it"
 	fi
 }
 

@@ -57,7 +57,7 @@ static int run_suite(const char *name, TCase *tests)
 	tcase_add_checked_fixture(tests, netns_setup, NULL);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
+	srunner_run_all(runner, CK_ENV);
 	n_failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -399,7 +399,7 @@ int main(void)
 	tcase_add_test(tests, commands_are_found_by_any_beginning_that_is_unique);
 	tcase_add_test(tests, commands_that_are_unclear_unknown_or_incomplete_say_what_is_possible);
 	tcase_add_test(tests, text_for_terminals_has_no_control_bytes_and_no_broken_utf8);
-	srunner_run_all(runner, CK_NORMAL);
+	srunner_run_all(runner, CK_ENV);
 	n_failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -459,7 +459,7 @@ int main(void)
 	tcase_add_test(tests, no_mutation_of_a_file_is_refused_without_a_reason);
 	tcase_add_test(tests, a_file_that_others_may_write_is_refused);
 	tcase_add_test(tests, a_file_that_is_not_there_or_no_file_is_refused);
-	srunner_run_all(runner, CK_NORMAL);
+	srunner_run_all(runner, CK_ENV);
 	n_failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;

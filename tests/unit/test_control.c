@@ -418,7 +418,7 @@ int main(void)
 	tcase_add_test(tests, a_silent_server_costs_the_timeout_and_no_more);
 	tcase_add_test(tests, a_full_backlog_is_waited_for_until_the_timeout);
 	tcase_add_test(tests, nobody_there_and_words_that_cannot_be_sent_are_told_apart);
-	srunner_run_all(runner, CK_NORMAL);
+	srunner_run_all(runner, CK_ENV);
 	n_failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;

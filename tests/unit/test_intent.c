@@ -2,6 +2,7 @@
 /* test_intent.c - announced writes: when a clone shares its bytes and when it is made deep. */
 #include "unit.h"
 
+#include <nbl/fragment.h>
 #include <nbl/holding.h>
 
 #define A 3
@@ -334,6 +335,46 @@ START_TEST(INV_9_bytes_seen_without_intent_do_not_change_while_another_writes)
 }
 END_TEST
 
+START_TEST(RF_06_who_dropped_a_packet_is_not_taken_for_its_owner)
+{
+	struct nbl *n = unit_receive(64, 100), *clone;
+
+	begin();
+	/* the holder of a dropped one is where it was dropped, and B has it now */
+	n->holder = A;
+	n->outcome = NBL_OUTCOME_BLOCKED;
+	reference_as(A, n, true);
+	clone = clone_as(A, n);
+	ck_assert_uint_eq(clone->kind, NBL_KIND_DEEP_CLONE);
+	ck_assert(!shows(n, clone));
+	ck_assert_int_eq(nbl_free_clone(clone), 0);
+	dereference_as(A, n);
+	nbl_release(n);
+}
+END_TEST
+
+START_TEST(RF_06_a_part_of_a_reassembled_packet_is_seen_by_whoever_sees_that)
+{
+	const struct nbl_fragment_params params = { .start_offset = 0 };
+	struct nbl *parts[2] = { unit_receive(64, 100), unit_receive(64, 100) }, *whole, *clone;
+
+	begin();
+	parts[0]->holder = parts[1]->holder = A;
+	reference_as(A, parts[1], true);
+	nbl_holder_enter(A);
+	ck_assert_int_eq(nbl_alloc_reassembled(parts, 2, &params, unit.pool, unit.data, &whole), 0);
+	nbl_holder_enter(NBL_HOLDER_OF_NBL);
+	clone = clone_as(A, parts[1]);
+	ck_assert_uint_eq(clone->kind, NBL_KIND_DEEP_CLONE);
+	ck_assert(!shows(parts[1], clone));
+	ck_assert_int_eq(nbl_free_clone(clone), 0);
+	ck_assert_int_eq(nbl_free_reassembled(whole, 0), 0);
+	dereference_as(A, parts[1]);
+	nbl_release(parts[0]);
+	nbl_release(parts[1]);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -347,6 +388,8 @@ int main(void)
 		{ RF_06_with_no_frames_for_a_copy_there_is_no_clone_at_all, 1 },
 		{ RF_06_the_mark_and_its_thread_are_gone_with_the_descriptors_next_packet, 1 },
 		{ INV_9_bytes_seen_without_intent_do_not_change_while_another_writes, 2 },
+		{ RF_06_who_dropped_a_packet_is_not_taken_for_its_owner, 1 },
+		{ RF_06_a_part_of_a_reassembled_packet_is_seen_by_whoever_sees_that, 1 },
 	};
 
 	return unit_run("intent", tests, N_ELEMENTS(tests));

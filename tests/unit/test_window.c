@@ -446,6 +446,31 @@ START_TEST(AR_04_segments_of_a_retreat_nobody_undid_go_back_when_the_nbl_goes_ho
 }
 END_TEST
 
+START_TEST(DV_05_undoing_a_retreat_keeps_the_segments_that_a_clone_shows_until_the_nbl_goes_home)
+{
+	struct nbl *n = unit_receive(0, 100), *clone;
+	struct nb_state was = state_of(&n->nb);
+
+	ck_assert_int_eq(nbl_retreat(n, 30, 0, unit.data), 0);
+	memset(nbl_nb_data(&n->nb), 0x5a, 30);
+	clone = unit_clone(n);
+	ck_assert_int_eq(nbl_advance(n, 30, true), 0);
+	was.nb.flags = n->nb.flags;	/* where the one that is kept is noted */
+	assert_unchanged(&n->nb, was);
+	ck_assert_uint_eq(unit_frames_free(unit.data), UNIT_N_DATA_FRAMES - 1);
+	for (uint32_t i = 0; i < 30; i++)
+		ck_assert_uint_eq(*unit_byte(&clone->nb, i), 0x5a);
+	/* one of its own beside the one that is kept */
+	ck_assert_int_eq(nbl_retreat(n, 10, 0, unit.data), 0);
+	ck_assert_int_eq(nbl_free_clone(clone), 0);
+	ck_assert_int_eq(nbl_advance(n, 10, true), 0);
+	assert_unchanged(&n->nb, was);
+	ck_assert_uint_eq(unit_frames_free(unit.data), UNIT_N_DATA_FRAMES - 1);
+	nbl_release(n);
+	unit_assert_full(unit.data);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -463,6 +488,7 @@ int main(void)
 		{ AR_03_a_refused_retreat_keeps_segments_that_earlier_advances_kept, 1 },
 		{ AR_03_advance_of_three_nbs_changes_all_or_none, 1 },
 		{ AR_04_segments_of_a_retreat_nobody_undid_go_back_when_the_nbl_goes_home, 1 },
+		{ DV_05_undoing_a_retreat_keeps_the_segments_that_a_clone_shows_until_the_nbl_goes_home, 1 },
 	};
 
 	return unit_run("window", tests, N_ELEMENTS(tests));

@@ -277,6 +277,9 @@ static void end_life(struct sim_world *w)
 {
 	nbl_lane_enter(NULL);
 	nbl_holder_enter(NBL_HOLDER_OF_NBL);
+	/* it may have died of a change, with the mutex taken */
+	pthread_mutex_trylock(&w->stack.mutex);
+	pthread_mutex_unlock(&w->stack.mutex);
 	nbl_stack_done(&w->stack);
 	nbl_lane_done(&w->lane);
 	nbl_set_default_pools(NULL, NULL);

@@ -650,7 +650,7 @@ static void *play_kernel(void *arg)
 			rig_take(&rig, q, 50);
 			rig_complete(&rig, q, 50);
 			/* modules that hold all they get must not be told to stop (RX-06) */
-			if (rig_delivered(&rig) - rig_left(&rig) < 300)
+			if (rig_delivered(&rig) - rig_left(&rig) < 180)
 				rig_deliver(&rig, q, 20);
 		}
 		sched_yield();

@@ -176,6 +176,12 @@ spawn()
 	adopt "$spawned"
 }
 
+# signal SIGNAL PID: to a process that may end by itself at any time
+signal()
+{
+	kill -"$1" "$2" 2>/dev/null || true
+}
+
 # stop PID [SIGNAL]: it and its children, by force after 5 seconds
 stop()
 {
@@ -183,12 +189,12 @@ stop()
 
 	children=$(pgrep -P "$pid" || true)
 	kill -"${2:-TERM}" "$pid" 2>/dev/null || return 0
-	kill -CONT "$pid" 2>/dev/null || true
+	signal CONT "$pid"
 	end=$(($(now_us) + 5000000))
 	for pid in "$pid" $children; do
 		while is_running "$pid"; do
 			if [ "$(now_us)" -ge "$end" ]; then
-				kill -KILL "$pid" 2>/dev/null || true
+				signal KILL "$pid"
 			fi
 			sleep 0.01
 		done

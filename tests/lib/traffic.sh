@@ -174,7 +174,7 @@ flow_end()
 	canary_end
 	end=$(($(now_us) + 2000000))
 	while is_running "$sink"; do	# it ends by itself, unless no frame ever came
-		[ "$(now_us)" -lt "$end" ] || kill -TERM "$sink"
+		[ "$(now_us)" -lt "$end" ] || signal TERM "$sink"
 		sleep 0.02
 	done
 	wait "$sink" || fail "the sink: $(cat "$work/gen.log")"

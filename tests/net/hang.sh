@@ -36,7 +36,7 @@ hang_under_load()
 	kill -STOP "$pid"
 	wait_until "packets on the other way" 2 hung_more_than v1 "$before"
 	sleep "$1"
-	is_running "$pid" && kill -CONT "$pid"
+	signal CONT "$pid"
 	wait_until "filtering" 5 is_true v1 '.state == "running" and .bypass == null'
 	sleep 0.3
 	flow_stop
@@ -82,7 +82,7 @@ a_host_stays_reachable_while_its_worker_hangs()
 	expect_at_least "pings answered" 70 "${received% received}"
 	send_file peer dut 10.99.0.2 4
 	send_file dut peer 10.99.0.1 4
-	is_running "$pid" && kill -CONT "$pid"
+	signal CONT "$pid"
 	wait_until "filtering" 5 is_true v0 '.state == "running" and .bypass == null'
 	in_ns peer ping -q -c 20 -i 0.01 -W 1 10.99.0.2
 	audit_clean v0
@@ -113,10 +113,10 @@ with_fail_closed_a_hung_workers_packets_go_nowhere()
 	flow_start src s0 dst d0 --rate 5000 --count 5000 --size 64
 	wait "$gen"
 	expect_equal "processes stopped" 1 "$(grep -c 'State:.T' "/proc/$pid/status" || true)"
-	kill -TERM "$sink"
+	signal TERM "$sink"
 	flow_end
 	expect_equal "packets that passed" 0 "$(flow_figure .distinct)"
-	is_running "$pid" && kill -CONT "$pid"
+	signal CONT "$pid"
 	wait_until "filtering" 5 is_true v1 '.state == "running"'
 	audit_clean v1
 }

@@ -320,6 +320,8 @@ uint32_t nbl_lane_receive(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	for (uint32_t i = 0; i < n; i++) {
 		descs[i] = *nbl_queue_rx(&lq->q, lq->q.rx.next + i);
 		nbl_lane_prefetch(lane, descs[i].addr);
+		/* its headers, which modules read: written on another processor */
+		__builtin_prefetch((const void *)((uintptr_t)lane->memory->frames + descs[i].addr));
 	}
 	n = ended_entries(descs, n);
 	nbl_lane_run_burst(lane, lq, descs, n, NBL_FRAME_FILL);

@@ -58,6 +58,7 @@ static void add_queues(const struct adapter *a, uint32_t lane, const struct nbl_
 			p->rx_bytes += f->queues[n].rx_bytes;
 			p->tx_packets += f->queues[n].tx_packets;
 			p->tx_bytes += f->queues[n].tx_bytes;
+			p->overloads += f->queues[n].overloads;
 		}
 	}
 }

@@ -33,7 +33,7 @@ json_t *report_new(void)
 static json_t *report_port(const struct port_snapshot *p)
 {
 	return json_pack("{s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:b,"
-			 " s:o, s:o, s:o, s:o, s:o}",
+			 " s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "ifname", control_text(p->ifname),
 			 "ifindex", number(p->ifindex),
 			 "role", p->is_leg ? "leg" : "nic",
@@ -45,6 +45,7 @@ static json_t *report_port(const struct port_snapshot *p)
 			 "tx_packets", number(p->tx_packets),
 			 "tx_bytes", number(p->tx_bytes),
 			 "up", p->up,
+			 "overloads", number(p->overloads),
 			 "bypassed", number(p->bypassed),
 			 "hung", number(p->hung),
 			 "kernel_rx_ring_full", number(p->kernel_rx_ring_full),

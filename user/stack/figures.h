@@ -30,6 +30,7 @@ enum nbl_place {
 struct nbl_queue_figures {
 	uint64_t rx_packets, rx_bytes;
 	uint64_t tx_packets, tx_bytes;	/* completed */
+	uint64_t overloads;		/* times that more came than could be handled, for long */
 	uint32_t rx_consumer;		/* ring indices at the moment of publishing, */
 	uint32_t completion_consumer;	/* from which a successor counts what came after */
 };

@@ -3,6 +3,9 @@
 #include "core/nbl_internal.h"
 #include "stack/lane.h"
 
+#define OVERLOAD_PART	4u				/* of the frames are posted in overload, */
+#define OVERLOAD_LEAST	(2 * NBL_TURN_BURSTS * NBL_BURST)	/* but two turns of them: one here, one coming */
+
 /* 'frame' is on a free list and not free any more. */
 static void unlist(struct nbl_lane_queue *lq, uint32_t frame)
 {
@@ -148,13 +151,41 @@ uint32_t nbl_lane_take_returns(struct nbl_lane *lane)
 	return n_taken;
 }
 
+/* ---- posting ---- */
+
+void nbl_lane_note_backlog(const struct nbl_lane *lane, struct nbl_lane_queue *lq, bool stands)
+{
+	if (NBL_LIKELY(!stands)) {
+		lq->standing_ns = 0;
+		lq->overloaded = false;
+	} else if (!lq->standing_ns) {
+		lq->standing_ns = lane->now_ns;
+	} else if (!lq->overloaded && lane->now_ns - lq->standing_ns >= NBL_OVERLOAD_NS) {
+		lq->overloaded = true;
+		lq->figures->overloads++;
+	}
+}
+
 /*
- * How many frames to post. Where nothing but the RX ring takes them, more than
- * fit there would only wear out the cache: the kernel goes through all in turn.
+ * How many frames are to be out at most. Where nothing but the RX ring takes them, more than
+ * fit there would only wear out the cache: the kernel goes through all in turn. So many
+ * last over a burst. In overload they are no help: as much is lost, and what is not
+ * waits behind all of them.
  */
-static uint32_t fill_wanted(const struct nbl_lane_queue *lq)
+static uint32_t most_posted(const struct nbl_lane_queue *lq)
 {
 	uint32_t most = lq->q.most_posted ? lq->q.most_posted : UINT32_MAX;
+	uint32_t few = lq->q.most_posted / OVERLOAD_PART;
+
+	if (NBL_LIKELY(!lq->overloaded || !lq->q.most_posted))
+		return most;
+	few = few < OVERLOAD_LEAST ? OVERLOAD_LEAST : few;
+	return few < most ? few : most;
+}
+
+static uint32_t fill_wanted(const struct nbl_lane_queue *lq)
+{
+	uint32_t most = most_posted(lq);
 	uint32_t left = lq->n_posted < most ? most - lq->n_posted : 0;
 
 	return left < lq->n_free ? left : lq->n_free;

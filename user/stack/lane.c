@@ -16,7 +16,6 @@
 #define SPIN_NS		50000ull	/* stays awake this long after work: sleeping costs more than it saves */
 #define SENDING_WAIT_NS	1000000ull	/* completions come without a wake-up; doubled while none does */
 #define MOST_DOUBLINGS	7
-#define MOST_BURSTS	4		/* of one queue in one turn */
 #define LONGEST_WAIT_NS	1000000000ull
 #define CONTEXT_SIZE	256	/* bytes for modules' contexts on a received NBL (DM-13) */
 
@@ -222,14 +221,13 @@ void nbl_lane_publish(struct nbl_lane *lane)
 /* Under load several bursts share one call to the kernel, one look at the clock, one publication. */
 static uint32_t receive_bursts(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
-	uint32_t moved = 0, n;
+	uint32_t moved = 0, n = NBL_BURST;
 
-	for (int i = 0; i < MOST_BURSTS; i++) {
+	for (int i = 0; i < NBL_TURN_BURSTS && n == NBL_BURST; i++) {
 		n = nbl_lane_receive(lane, lq);
 		moved += n;
-		if (n < NBL_BURST)
-			break;
 	}
+	nbl_lane_note_backlog(lane, lq, n == NBL_BURST);
 	return moved;
 }
 

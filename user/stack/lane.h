@@ -30,6 +30,7 @@
 #include "stack/handle.h"
 
 #define NBL_BURST 64
+#define NBL_TURN_BURSTS 4	/* at most, of one queue in one turn */
 
 struct nbl_lane;
 
@@ -45,7 +46,9 @@ struct nbl_lane_queue {
 	uint32_t n_posted;		/* of its frames, out for receive */
 	uint32_t first_frame, n_frames;
 	uint32_t handle;		/* SourceHandle of what it receives */
+	uint64_t standing_ns;		/* since when its RX ring was not found empty; 0 = it was */
 	struct nbl_chain waiting;	/* for room in its TX ring, in order (originated.c) */
+	bool overloaded;		/* its RX ring stood for long: few frames are posted */
 	bool short_of_frames;		/* nbl_lane_is_short() said so last */
 	bool drained;			/* nothing was with the kernel once since adoption (adopt.c) */
 	bool down;			/* the interface was gone or down at the last kick */
@@ -369,6 +372,15 @@ void nbl_lane_finish(struct nbl_lane *lane, struct nbl *n);
 
 /* Brings home what other threads released, and returns how many. Rule: DV-06. */
 uint32_t nbl_lane_take_returns(struct nbl_lane *lane);
+
+#define NBL_OVERLOAD_NS 100000000ull	/* what stands for so long is no burst */
+
+/*
+ * The RX ring of 'lq' stands if a turn did not empty it. Is it in overload, that is, has it stood for
+ * NBL_OVERLOAD_NS, a fraction of its frames is posted, until a turn empties it: then packets wait
+ * a fraction of the time, in memory that caches hold. Counted in its figures.
+ */
+void nbl_lane_note_backlog(const struct nbl_lane *lane, struct nbl_lane_queue *lq, bool stands);
 
 /* Posts free frames of 'lq' for receive, as many as are wanted. Returns how many. */
 uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq);

@@ -301,6 +301,31 @@ START_TEST(an_optional_module_that_fails_to_restart_is_detached_and_the_stack_is
 }
 END_TEST
 
+START_TEST(one_that_fails_to_restart_while_it_holds_packets_leaves_none_of_them_behind)
+{
+	uint16_t id;
+
+	begin(3);
+	id = actors[1].f->id;
+	actors[1].receive = keep_up;
+	rig_deliver(&rig, 0, 10);
+	rig_turn(&rig);
+	nbl_holder_enter(id);
+	nbl_reference(actors[1].up.head, false);
+	nbl_holder_enter(NBL_HOLDER_OF_NBL);
+	actors[1].restart = fail_to_restart;
+	ck_assert_int_eq(nbl_stack_restart(&rig.stack), -EBUSY);
+	ck_assert_uint_eq(rig.stack.n_modules, 2);
+	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_HELD], 0);
+	ck_assert_uint_eq(drops_at(id), 10);
+	rig_deliver(&rig, 0, 10);
+	rig_settle(&rig);
+	ck_assert_uint_eq(rig_lost_frames(&rig), 0);
+	rig_check(&rig);
+	end();
+}
+END_TEST
+
 START_TEST(a_mandatory_module_that_fails_to_restart_keeps_the_stack_down_with_the_reason)
 {
 	const struct nbl_option mandatory = { "mandatory", "yes" };
@@ -709,6 +734,7 @@ int main(void)
 		{ a_send_into_a_paused_stack_is_completed_paused_and_the_ring_untouched, 1 },
 		{ putting_in_and_taking_out_pauses_from_the_top_down_and_restarts_from_the_bottom_up, 1 },
 		{ an_optional_module_that_fails_to_restart_is_detached_and_the_stack_is_up, 1 },
+		{ one_that_fails_to_restart_while_it_holds_packets_leaves_none_of_them_behind, 1 },
 		{ a_mandatory_module_that_fails_to_restart_keeps_the_stack_down_with_the_reason, 1 },
 		{ a_restart_tells_the_headroom_below_and_settles_bypass, 1 },
 		{ a_bypassed_module_sees_nothing_and_the_change_goes_through_pause_and_restart, 1 },

@@ -82,15 +82,10 @@ static void take_from_pool(struct nbl_pool *pool, uint16_t id)
 	} while (left.n == NBL_BURST);
 }
 
-void nbl_stack_evict(struct nbl_stack *s, uint32_t i)
+void nbl_stack_take_back(struct nbl_stack *s, uint16_t id)
 {
-	uint16_t id, before;
+	uint16_t before = nbl_holder_enter(id);
 
-	pthread_mutex_lock(&s->mutex);
-	id = s->modules[i].id;
-	nbl_stack_pause_all(s, s->pause_timeout_ms < PATIENCE_MS ? s->pause_timeout_ms : PATIENCE_MS);
-	nbl_stack_drop(s, i);
-	before = nbl_holder_enter(id);
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
 		struct nbl_lane *lane_before = nbl_lane_enter(&s->lanes[l]);
 
@@ -100,6 +95,17 @@ void nbl_stack_evict(struct nbl_stack *s, uint32_t i)
 		nbl_lane_enter(lane_before);
 	}
 	nbl_holder_enter(before);
+}
+
+void nbl_stack_evict(struct nbl_stack *s, uint32_t i)
+{
+	uint16_t id;
+
+	pthread_mutex_lock(&s->mutex);
+	id = s->modules[i].id;
+	nbl_stack_pause_all(s, s->pause_timeout_ms < PATIENCE_MS ? s->pause_timeout_ms : PATIENCE_MS);
+	nbl_stack_drop(s, i);
+	nbl_stack_take_back(s, id);
 	nbl_stack_restart_all(s, NULL);
 	pthread_mutex_unlock(&s->mutex);
 }

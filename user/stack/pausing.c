@@ -244,6 +244,7 @@ static int restart_module(struct nbl_stack *s, struct nbl_stack_module *sm)
 int nbl_stack_restart_all(struct nbl_stack *s, const struct nbl_module **ret_failed)
 {
 	uint32_t i = 0;
+	uint16_t id;
 
 	s->is_down = false;
 	while (i < s->n_modules) {
@@ -258,7 +259,9 @@ int nbl_stack_restart_all(struct nbl_stack *s, const struct nbl_module **ret_fai
 		s->is_down = sm->settings.mandatory;
 		if (s->is_down)
 			break;
+		id = sm->id;
 		nbl_stack_drop(s, i);
+		nbl_stack_take_back(s, id);	/* it may not have let go when it paused */
 	}
 	s->open = !s->is_down;
 	nbl_stack_link(s);

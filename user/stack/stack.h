@@ -161,4 +161,10 @@ int nbl_stack_restart_all(struct nbl_stack *s, const struct nbl_module **ret_fai
 /* Takes module number 'i', paused, out of the list, detaches and frees it. */
 void nbl_stack_drop(struct nbl_stack *s, uint32_t i);
 
+/*
+ * Ends the claims of module 'id', which was dropped: every frame it held goes home, as dropped by
+ * it. Lanes at rest. Control thread. Allocates nothing. Rule: HP-04.
+ */
+void nbl_stack_take_back(struct nbl_stack *s, uint16_t id);
+
 #endif

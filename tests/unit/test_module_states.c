@@ -326,6 +326,20 @@ START_TEST(one_that_fails_to_restart_while_it_holds_packets_leaves_none_of_them_
 }
 END_TEST
 
+START_TEST(a_module_that_fails_to_restart_is_not_said_to_be_in_if_another_fails_after_it)
+{
+	char error[128];
+
+	begin(2);
+	actors[1].restart = fail_to_restart;
+	actors[2].restart = fail_to_restart;
+	ck_assert_int_eq(add_with(2, 0, NULL, 0, error, sizeof(error)), -ENODEV);
+	ck_assert_uint_eq(rig.stack.n_modules, 1);
+	ck_assert_ptr_nonnull(strstr(error, "module c did not restart"));
+	end();
+}
+END_TEST
+
 START_TEST(a_mandatory_module_that_fails_to_restart_keeps_the_stack_down_with_the_reason)
 {
 	const struct nbl_option mandatory = { "mandatory", "yes" };
@@ -735,6 +749,7 @@ int main(void)
 		{ putting_in_and_taking_out_pauses_from_the_top_down_and_restarts_from_the_bottom_up, 1 },
 		{ an_optional_module_that_fails_to_restart_is_detached_and_the_stack_is_up, 1 },
 		{ one_that_fails_to_restart_while_it_holds_packets_leaves_none_of_them_behind, 1 },
+		{ a_module_that_fails_to_restart_is_not_said_to_be_in_if_another_fails_after_it, 1 },
 		{ a_mandatory_module_that_fails_to_restart_keeps_the_stack_down_with_the_reason, 1 },
 		{ a_restart_tells_the_headroom_below_and_settles_bypass, 1 },
 		{ a_bypassed_module_sees_nothing_and_the_change_goes_through_pause_and_restart, 1 },

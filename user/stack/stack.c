@@ -236,11 +236,15 @@ static int insert(struct nbl_stack *s, const struct nbl_module *module,
 	}
 	put_in(s, &sm, position);
 	r = nbl_stack_restart_all(s, &failed);
-	if (failed == module || r < 0) {
+	if (!r && nbl_stack_find(s, module->name) >= 0)
+		return 0;
+	/* of those that failed only the last has its sentence in 'why' */
+	if (r < 0 || failed == module)
 		snprintf(error, error_size, "%s", s->why);
-		return -ENODEV;
-	}
-	return 0;
+	else
+		snprintf(error, error_size, "module %s did not restart, nor did others: %s",
+			 module->name, s->why);
+	return -ENODEV;
 }
 
 int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module *module,

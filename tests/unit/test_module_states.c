@@ -340,6 +340,24 @@ START_TEST(a_module_that_fails_to_restart_is_not_said_to_be_in_if_another_fails_
 }
 END_TEST
 
+START_TEST(a_removal_that_is_refused_says_what_is_missing_whoever_fails_to_restart_then)
+{
+	begin(3);
+	actors[1].receive = keep_up;
+	rig_deliver(&rig, 0, 10);
+	rig_turn(&rig);
+	actors[2].restart = fail_to_restart;
+	ck_assert_int_eq(nbl_stack_remove(&rig.stack, 1), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(rig.stack.why, "module b: 10 queued receive"));
+	ck_assert_uint_eq(rig.stack.n_modules, 2);
+	actors[1].receive = NULL;
+	actors[1].pause = let_go;
+	rig_settle(&rig);
+	rig_check(&rig);
+	end();
+}
+END_TEST
+
 START_TEST(a_mandatory_module_that_fails_to_restart_keeps_the_stack_down_with_the_reason)
 {
 	const struct nbl_option mandatory = { "mandatory", "yes" };
@@ -750,6 +768,7 @@ int main(void)
 		{ an_optional_module_that_fails_to_restart_is_detached_and_the_stack_is_up, 1 },
 		{ one_that_fails_to_restart_while_it_holds_packets_leaves_none_of_them_behind, 1 },
 		{ a_module_that_fails_to_restart_is_not_said_to_be_in_if_another_fails_after_it, 1 },
+		{ a_removal_that_is_refused_says_what_is_missing_whoever_fails_to_restart_then, 1 },
 		{ a_mandatory_module_that_fails_to_restart_keeps_the_stack_down_with_the_reason, 1 },
 		{ a_restart_tells_the_headroom_below_and_settles_bypass, 1 },
 		{ a_bypassed_module_sees_nothing_and_the_change_goes_through_pause_and_restart, 1 },

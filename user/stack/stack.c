@@ -285,17 +285,33 @@ static bool has_nothing(const struct nbl_stack *s, const struct nbl_stack_module
 	return true;
 }
 
+/* Restarts all; 'why' goes on to say what kept the stack from pausing, whoever does not restart. */
+static int restart_unpaused(struct nbl_stack *s)
+{
+	char why[sizeof(s->why)];
+	int r;
+
+	memcpy(why, s->why, sizeof(why));
+	r = nbl_stack_restart_all(s, NULL);
+	if (r < 0)
+		return r;
+	memcpy(s->why, why, sizeof(why));
+	return -EBUSY;
+}
+
 int nbl_stack_remove(struct nbl_stack *s, uint32_t i)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&s->mutex);
 	/* that others still hold packets does not matter to one that holds none */
-	if (nbl_stack_pause_all(s, s->pause_timeout_ms) || has_nothing(s, &s->modules[i]))
+	if (nbl_stack_pause_all(s, s->pause_timeout_ms) || has_nothing(s, &s->modules[i])) {
 		nbl_stack_drop(s, i);
-	else
+		nbl_stack_restart_all(s, NULL);
+	} else {
+		restart_unpaused(s);
 		r = -EBUSY;
-	nbl_stack_restart_all(s, NULL);
+	}
 	pthread_mutex_unlock(&s->mutex);
 	return r;
 }
@@ -304,10 +320,9 @@ int nbl_stack_remove(struct nbl_stack *s, uint32_t i)
 
 static int restart(struct nbl_stack *s)
 {
-	bool quiet = nbl_stack_pause_all(s, s->pause_timeout_ms);
-	int r = nbl_stack_restart_all(s, NULL);
-
-	return r < 0 || quiet ? r : -EBUSY;
+	if (nbl_stack_pause_all(s, s->pause_timeout_ms))
+		return nbl_stack_restart_all(s, NULL);
+	return restart_unpaused(s);
 }
 
 int nbl_stack_restart(struct nbl_stack *s)

@@ -76,6 +76,18 @@ FS_08_so_does_a_module_that_gets_other_options()
 	expect_equal "modules" "witness-a witness-c" "$(stack)"
 }
 
+also_if_the_one_below_fails_to_restart_meanwhile()
+{
+	empty_stack
+	ctl module add v1 witness-a tag=a fails-at=4
+	ctl module add v1 witness-b tag=b
+	ctl module add v1 witness-c tag=c
+	said ctl module set v1 witness-b tag=x
+	expect_equal "setting b's options" "c pause, b pause, a pause, b detach, a restart fails, a detach, c restart, x attach, c pause, x restart, c restart" "$said"
+	expect_equal "modules" "witness-b witness-c" "$(stack)"
+	audit_clean v1
+}
+
 FS_10_a_module_that_does_not_restart_is_not_put_in()
 {
 	empty_stack
@@ -172,6 +184,7 @@ ctl attach v1 pair v2 >/dev/null
 claim FS_08_putting_a_module_in_pauses_from_the_top_and_restarts_from_the_bottom
 claim FS_08_taking_one_out_does_so_too
 claim FS_08_so_does_a_module_that_gets_other_options
+claim also_if_the_one_below_fails_to_restart_meanwhile
 claim FS_10_a_module_that_does_not_restart_is_not_put_in
 claim FS_10_nor_is_a_mandatory_one_and_all_is_as_it_was
 claim FS_10_an_optional_one_that_fails_later_is_taken_out_and_the_others_go_on

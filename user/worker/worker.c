@@ -332,18 +332,32 @@ static int close_tap(struct worker *w, char *why, size_t why_size)
 	return r;
 }
 
+/* Below the one that was 'above' it (NULL: none), or where it was as nearly as can be: others may have gone. */
+static uint32_t place_of(const struct nbl_stack *s, const struct nbl_module *above, uint32_t was)
+{
+	int i = above ? nbl_stack_find(s, above->name) : -ENOENT;
+
+	if (i >= 0)
+		return (uint32_t)i;
+	return above && was < s->n_modules ? was : s->n_modules;
+}
+
 /* Takes a module out and puts it in again with other options: if that fails, as it was. */
 static int set_module(struct worker *w, const struct worker_request *request, char *why,
 		      size_t why_size)
 {
-	int i = nbl_stack_find(&w->stack, request->module.name);
+	const struct nbl_stack *s = &w->stack;
+	int i = nbl_stack_find(s, request->module.name);
+	const struct nbl_module *above = i >= 0 && (uint32_t)i + 1 < s->n_modules ?
+					 s->modules[i + 1].module : NULL;
 	char again[128] = "";
 	int r = remove_module(w, request->module.name, false, why, why_size);
 
 	if (r < 0)
 		return r;
-	r = add_module(w, &request->module, (uint32_t)i, why, why_size);
-	if (r < 0 && add_module(w, &request->was, (uint32_t)i, again, sizeof(again)) < 0)
+	r = add_module(w, &request->module, place_of(s, above, (uint32_t)i), why, why_size);
+	if (r < 0 && add_module(w, &request->was, place_of(s, above, (uint32_t)i), again,
+				sizeof(again)) < 0)
 		snprintf(why, why_size, "module %s is gone, as neither its new options nor its old "
 			 "ones were taken: %s", request->was.name, again);
 	return r;

@@ -183,6 +183,31 @@ FS_14_what_a_long_pause_loses_is_counted_packet_by_packet()
 	audit_clean v1
 }
 
+worker_of_v1()
+{
+	show v1 .worker.pid
+}
+
+# What is taken out to get other options can be put in again only when all is at rest.
+other_modules_keep_their_options_while_packets_are_hoarded()
+{
+	local worker
+
+	ctl detach v1
+	ctl attach v1 pair v2 hang-limit 0
+	ctl module add v1 witness-a tag=a
+	hoarder_in max-held=100
+	one_flow src s0 dst d0 --rate 20000 --count 2000 --size 64 --flows "$FLOWS"
+	worker=$(worker_of_v1)
+	expect_status 1 ctl module set v1 witness-a tag=x
+	expect_match "refusal" "module hoard: [0-9]+ queued receive [0-9]+ references" "$(cat "$work/err")"
+	expect_equal "worker" "$worker" "$(worker_of_v1)"
+	expect_equal "modules" "witness-a hoard" "$(ctl -j module list v1 | jq -r '[.modules[].name] | join(" ")')"
+	forced_out
+	ctl module set v1 witness-a tag=x
+	audit_clean v1
+}
+
 test_begin tests/modules/nbld tests/modules/nbld-worker nbl-gen nbl-sink
 topology_pair 1
 nbld_start dut
@@ -194,3 +219,4 @@ claim its_removal_is_refused_naming_what_is_missing
 claim removed_by_force_it_has_nothing_and_every_frame_is_home_within_100_ms
 claim and_all_passes_again
 claim FS_14_what_a_long_pause_loses_is_counted_packet_by_packet
+claim other_modules_keep_their_options_while_packets_are_hoarded

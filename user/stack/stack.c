@@ -299,13 +299,13 @@ static int restart_unpaused(struct nbl_stack *s)
 	return -EBUSY;
 }
 
-int nbl_stack_remove(struct nbl_stack *s, uint32_t i)
+static int take_out(struct nbl_stack *s, uint32_t i, bool others_may_hold)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&s->mutex);
-	/* that others still hold packets does not matter to one that holds none */
-	if (nbl_stack_pause_all(s, s->pause_timeout_ms) || has_nothing(s, &s->modules[i])) {
+	if (nbl_stack_pause_all(s, s->pause_timeout_ms) ||
+	    (others_may_hold && has_nothing(s, &s->modules[i]))) {
 		nbl_stack_drop(s, i);
 		nbl_stack_restart_all(s, NULL);
 	} else {
@@ -314,6 +314,17 @@ int nbl_stack_remove(struct nbl_stack *s, uint32_t i)
 	}
 	pthread_mutex_unlock(&s->mutex);
 	return r;
+}
+
+int nbl_stack_remove(struct nbl_stack *s, uint32_t i)
+{
+	/* that others still hold packets does not matter to one that holds none */
+	return take_out(s, i, true);
+}
+
+int nbl_stack_remove_at_rest(struct nbl_stack *s, uint32_t i)
+{
+	return take_out(s, i, false);
 }
 
 /* ---- asking ---- */

@@ -100,6 +100,12 @@ NBL_MUST_CHECK int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module
 NBL_MUST_CHECK int nbl_stack_remove(struct nbl_stack *s, uint32_t i);
 
 /*
+ * The same, but -EBUSY too if other modules still have packets: for one that is to be put in
+ * again, which nbl_stack_insert() would refuse then.
+ */
+NBL_MUST_CHECK int nbl_stack_remove_at_rest(struct nbl_stack *s, uint32_t i);
+
+/*
  * Takes module number 'i' out whatever it holds: it is detached, then its claims end, so that
  * every frame it held goes home at once, as dropped by it. Rule: HP-04.
  */

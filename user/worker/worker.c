@@ -351,10 +351,17 @@ static int set_module(struct worker *w, const struct worker_request *request, ch
 	const struct nbl_module *above = i >= 0 && (uint32_t)i + 1 < s->n_modules ?
 					 s->modules[i + 1].module : NULL;
 	char again[128] = "";
-	int r = remove_module(w, request->module.name, false, why, why_size);
+	int r;
 
-	if (r < 0)
+	if (i < 0) {
+		snprintf(why, why_size, "module %s is not in the stack", request->module.name);
+		return i;
+	}
+	r = nbl_stack_remove_at_rest(&w->stack, (uint32_t)i);
+	if (r < 0) {
+		snprintf(why, why_size, "%s", s->why);
 		return r;
+	}
 	r = add_module(w, &request->module, place_of(s, above, (uint32_t)i), why, why_size);
 	if (r < 0 && add_module(w, &request->was, place_of(s, above, (uint32_t)i), again,
 				sizeof(again)) < 0)

@@ -201,6 +201,22 @@ removing_it_removes_the_device()
 }
 
 # refused_with REGEX COMMAND...: fails, and says so
+one_that_a_stopped_worker_does_not_take_is_not_left_behind()
+{
+	local pid
+
+	no_tap
+	pid=$(worker_of v1)
+	kill -STOP "$pid"
+	expect_status 8 ctl module add v1 tap to=mon0
+	kill -CONT "$pid" 2>/dev/null || true	# killed, or not yet
+	wait_until "mon0's end" 3 has_no_device mon0
+	wait_until "a worker" 5 is_true v1 '.worker.pid != 0 and .state == "running"'
+	ctl module add v1 tap to=mon0
+	has_device mon0 || fail "no mon0"
+	no_tap
+}
+
 refused_with()
 {
 	local regex=$1 status=0
@@ -274,5 +290,6 @@ claim what_is_sent_to_the_device_leaves_by_the_lower_port
 claim a_flood_is_never_held_up_by_the_tap
 claim a_tap_outlives_its_worker
 claim removing_it_removes_the_device
+claim one_that_a_stopped_worker_does_not_take_is_not_left_behind
 claim what_cannot_be_is_refused_in_a_sentence
 claim detach_removes_the_device_and_the_configuration_makes_it

@@ -254,7 +254,8 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 
 static bool only_looks(uint32_t op)
 {
-	return op != WORKER_MODULE_ADD && op != WORKER_MODULE_REMOVE && op != WORKER_MODULE_SET;
+	return op != WORKER_MODULE_ADD && op != WORKER_MODULE_REMOVE && op != WORKER_MODULE_SET &&
+	       op != WORKER_TAP_OPEN && op != WORKER_TAP_CLOSE;
 }
 
 static bool is_named(const struct worker_reply *reply, const char *module)

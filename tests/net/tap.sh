@@ -244,6 +244,7 @@ what_cannot_be_is_refused_in_a_sentence()
 	ctl module add v1 tap to=mon0
 	refused_with 'above all modules' module add v1 delay after tap ms=1
 	refused_with 'EEXIST' module add v1 tap to=mon1
+	refused_with 'keeps its options' module set v1 tap types=arp
 	has_no_device mon1 || fail "mon1 is there"
 	ctl module remove v1 tap
 	ctl module remove v1 count

@@ -480,10 +480,18 @@ bool adapter_module_set(struct adapter *a, const struct module_conf *options,
 {
 	struct worker_request request = { .op = WORKER_MODULE_SET };
 	struct worker_reply reply;
+	char why[REASON_SIZE];
 	int at;
 
 	if (!find_module(a, options->name, &at, refusal))
 		return false;
+	if (tap_conf_is_tap(options)) {
+		snprintf(why, sizeof(why), "%s: module tap keeps its options (EINVAL): its device is "
+			 "made for them. Try: nblctl module remove %s tap, and add it anew",
+			 a->conf.name, a->conf.name);
+		refuse(refusal, -EINVAL, why);
+		return false;
+	}
 	request.was = request.module = a->conf.modules[at];
 	if (!merge_options(&request.module, options, refusal))
 		return false;

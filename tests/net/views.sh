@@ -165,6 +165,7 @@ HP_05_nbl_tells_everything_of_one()
 	end_known
 	expect_equal "home afterwards" true "$(figure .nbl.home nbl "$id" v1)"
 	expect_refusal 1 "no such NBL" ctl nbl f99999999 v1
+	expect_equal "what is printed of it" "" "$(ctl nbl f99999999 v1 2>/dev/null || true)"
 	expect_refusal 2 "no NBL's name" ctl nbl 12 v1
 }
 

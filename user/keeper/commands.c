@@ -231,6 +231,11 @@ static void answer_adapters(struct command *c,
 	json_object_set_new(c->data, "adapters", adapters);
 	for (; a; a = name ? NULL : adapter_next(a))
 		add(c, a, adapters);
+	/* a refusal alone is not "no adapters" */
+	if (c->error[0] && !json_array_size(adapters)) {
+		json_decref(c->data);
+		c->data = NULL;
+	}
 }
 
 static void add_show(struct command *c, struct adapter *a, json_t *adapters)

@@ -121,6 +121,28 @@ with_fail_closed_a_hung_workers_packets_go_nowhere()
 	audit_clean v1
 }
 
+# What it does not read piles up until no more fits.
+questions_to_a_worker_that_reads_none_do_not_stop_nbld()
+{
+	local pid began i
+
+	ctl detach v1
+	ctl attach v1 pair v2
+	pid=$(worker_of v1)
+	kill -STOP "$pid"
+	for i in $(seq 100); do
+		began=$SECONDS
+		expect_status 8 ctl --timeout 10 nblpool v1
+		expect_match "answer $i" "worker does not answer" "$(cat "$work/err")"
+		[ $((SECONDS - began)) -gt 1 ] || break
+	done
+	note "$i questions fit"
+	kill -CONT "$pid"
+	wait_until "an answer" 5 ctl nblpool v1
+	expect_equal "worker" "$pid" "$(worker_of v1)"
+	audit_clean v1
+}
+
 test_begin socat ping ethtool nbl-gen nbl-sink
 topology_pair 1
 ns_add peer ipv6
@@ -138,3 +160,4 @@ claim filtering_resumes_after_the_hang
 claim a_worker_that_is_idle_or_busy_is_never_taken_for_hung
 claim a_host_stays_reachable_while_its_worker_hangs
 claim with_fail_closed_a_hung_workers_packets_go_nowhere
+claim questions_to_a_worker_that_reads_none_do_not_stop_nbld

@@ -122,6 +122,8 @@ static int start(int program, struct spawned *s)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	/* Our end only: a worker that reads no more must not keep us waiting. */
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	s->pid = fork();
 	if (s->pid < 0) {
 		int r = -errno;

@@ -241,6 +241,8 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 	numbered.number = ++a->n_asked ? a->n_asked : ++a->n_asked;
 	r = handover_send(a->worker.socket, &numbered, sizeof(numbered), &a->tap_fd,
 			  request->op == WORKER_TAP_OPEN);
+	if (r == -EAGAIN)
+		r = -ETIMEDOUT;		/* it has not read what was asked before */
 	do {
 		now = monotonic_us() / 1000;
 		if (!r)

@@ -3,6 +3,7 @@
 #include "keeper/adapter_internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -345,14 +346,15 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 void worker_end(struct adapter *a)
 {
 	const struct worker_request stop = { .op = WORKER_STOP };
+	struct pollfd ended = { .fd = a->worker.pidfd, .events = POLLIN };
 	struct worker_reply reply;
 	siginfo_t info;
 
 	a->retry = sd_event_source_disable_unref(a->retry);
 	if (!a->worker.pid)
 		return;
-	/* It answers when the last packet is out of its hands, and exits. */
-	if (exchange(a, &stop, &reply) < 0) {
+	/* It answers when the last packet is out of its hands, and exits; its word alone is not waited for. */
+	if (exchange(a, &stop, &reply) < 0 || poll(&ended, 1, REPLY_MS) != 1) {
 		log_warning("%s: worker %d did not stop; killed", a->conf.name, a->worker.pid);
 		kill_worker(a);
 		return;

@@ -418,7 +418,7 @@ bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const
 	request.position = (uint32_t)at;
 	if (!worker_ask(a, &request, &reply, refusal))
 		return false;
-	at = position_in(&reply, conf->name, a->conf.n_modules);
+	at = position_in(&reply, conf->name, a->conf.n_modules - (a->tap_fd != 0));
 	memmove(&a->conf.modules[at + 1], &a->conf.modules[at],
 		(a->conf.n_modules - (uint32_t)at) * sizeof(*conf));
 	a->conf.modules[at] = *conf;
@@ -514,6 +514,8 @@ bool adapter_audit(struct adapter *a, struct audit_result *ret, struct refusal *
 		.frames = reply.audit.frames, .mismatches = reply.audit.mismatches,
 		.violations = reply.audit.violations, .quarantined = reply.audit.quarantined,
 	};
-	memcpy(ret->first, reply.audit.first, sizeof(ret->first));
+	/* what it is, a worker wrote */
+	snprintf(ret->first, sizeof(ret->first), "%.*s", (int)sizeof(reply.audit.first) - 1,
+		 reply.audit.first);
 	return true;
 }

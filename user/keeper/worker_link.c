@@ -107,7 +107,8 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 		r = handover_receive(a->worker.socket, &reply, sizeof(reply), START_MS, NULL, 0, NULL);
 	if (!r && reply.result < 0) {
 		r = reply.result;
-		snprintf(why, why_size, "%s", reply.text);
+		/* what it is, a worker wrote */
+		snprintf(why, why_size, "%.*s", (int)sizeof(reply.text), reply.text);
 	}
 	if (!r)
 		r = sd_event_add_io(a->keeper->event, &a->worker_ended, a->worker.pidfd, EPOLLIN,

@@ -245,6 +245,8 @@ what_cannot_be_is_refused_in_a_sentence()
 	refused_with 'above all modules' module add v1 delay after tap ms=1
 	refused_with 'EEXIST' module add v1 tap to=mon1
 	refused_with 'keeps its options' module set v1 tap types=arp
+	refused_with "no module 'm+' in its stack" module remove v1 "$(printf 'm%.0s' {1..2000})"
+	refused_with "'f+' makes no sense" module remove v1 count "$(printf 'f%.0s' {1..2000})"
 	has_no_device mon1 || fail "mon1 is there"
 	ctl module remove v1 tap
 	ctl module remove v1 count

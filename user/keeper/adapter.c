@@ -353,7 +353,7 @@ static bool find_module(const struct adapter *a, const char *module, int *ret_po
 	*ret_position = position_of(a, module);
 	if (*ret_position >= 0)
 		return true;
-	snprintf(why, sizeof(why), "%s: no module '%s' in its stack (ENOENT). "
+	snprintf(why, sizeof(why), "%s: no module '%.64s' in its stack (ENOENT). "
 		 "Try: nblctl module list %s", a->conf.name, module, a->conf.name);
 	refuse(refusal, -ENOENT, why);
 	return false;

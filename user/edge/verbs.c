@@ -40,8 +40,8 @@ static const char module_add_details[] =
 
 static const char module_set_details[] =
 	"Gives a module of the running stack other options, at its place; options not named\n"
-	"stay as they are. If the module does not take them nothing is changed. What it holds\n"
-	"goes on first, and its counters begin anew.\n";
+	"stay as they are. If the module does not take them it goes on with those it had. What\n"
+	"it holds goes on first, and its counters begin anew, either way.\n";
 
 static const char pendingnbls_details[] =
 	"Lists the NBLs that are not home, those that modules hold first: who holds each, how\n"

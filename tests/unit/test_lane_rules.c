@@ -358,6 +358,58 @@ START_TEST(any_lie_at_random_leaves_figures_ledger_and_rings_in_agreement)
 }
 END_TEST
 
+/* Entry i of the RX ring of queue 'q', the oldest first. */
+static struct xdp_desc *rx_entry(uint32_t q, uint32_t i)
+{
+	const struct nbl_ring *rx = &lane_queue(q)->q.rx.ring;
+
+	return (struct xdp_desc *)rx->entries + ((*rx->consumer + i) & (rx->size - 1));
+}
+
+/* The lane died with the first 'n' entries of the RX ring of queue 'q' in hand. */
+static void die_with(uint32_t q, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		nbl_ledger_set(&rig.memory.ledger, (uint32_t)(rx_entry(q, i)->addr / 2048),
+			       (struct nbl_ledger_entry){ .state = NBL_FRAME_HAND });
+}
+
+START_TEST(a_frame_named_twice_in_the_burst_of_the_dead_runs_again_once)
+{
+	begin(RIG_SHAPE(0), no_modules);
+	rig_deliver(&rig, 0, 2);
+	ck_assert(nbl_mem_port_deliver_raw(rig.ports[0], rx_entry(0, 0)->addr, RIG_LENGTH));
+	die_with(0, 2);
+	rig_down(&rig);
+	probe.receive = keep;
+	rig_up(&rig, only_probe, NBL_TAKEOVER_REPLAY);
+	ck_assert_uint_eq(probe.kept.n_nbls, 2);
+	ck_assert_ptr_null(probe.kept.head->next->next);
+	ck_assert_uint_eq(outcome(NBL_OUTCOME_WORKER_DIED), 1);
+	let_go_and_settle(0);
+	ck_assert_uint_eq(rig_wrong(&rig), 0);
+	end();
+}
+END_TEST
+
+START_TEST(at_most_one_burst_of_the_dead_runs_again_whatever_the_ledger_says)
+{
+	begin(RIG_SHAPE(.n_lower = 2), no_modules);
+	for (uint32_t q = 0; q < 2; q++) {
+		ck_assert_uint_eq(rig_deliver(&rig, q, NBL_BURST), NBL_BURST);
+		die_with(q, NBL_BURST);
+	}
+	rig_down(&rig);
+	probe.receive = keep;
+	rig_up(&rig, only_probe, NBL_TAKEOVER_REPLAY);
+	ck_assert_uint_eq(probe.kept.n_nbls, NBL_BURST);
+	ck_assert_uint_eq(outcome(NBL_OUTCOME_WORKER_DIED), NBL_BURST);
+	let_go_and_settle(0);
+	ck_assert_uint_eq(rig_wrong(&rig), 0);
+	end();
+}
+END_TEST
+
 /* ---- two lanes over one memory ---- */
 
 START_TEST(what_belongs_to_another_lane_is_refused)
@@ -443,6 +495,8 @@ int main(void)
 		{ a_completion_on_the_wrong_ring_is_refused, 1 },
 		{ an_rx_ring_full_of_garbage_is_emptied_and_the_lane_goes_on, 1 },
 		{ any_lie_at_random_leaves_figures_ledger_and_rings_in_agreement, 4 },
+		{ a_frame_named_twice_in_the_burst_of_the_dead_runs_again_once, 1 },
+		{ at_most_one_burst_of_the_dead_runs_again_whatever_the_ledger_says, 1 },
 		{ what_belongs_to_another_lane_is_refused, 1 },
 		{ a_lane_without_a_queue_on_each_side_is_refused_and_its_queues_closed, 2 },
 	};

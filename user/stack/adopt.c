@@ -93,12 +93,23 @@ static enum nbl_frame_state state_of(const struct nbl_lane *lane, uint64_t frame
 	return (enum nbl_frame_state)nbl_ledger_get(&lane->memory->ledger, (uint32_t)frame).state;
 }
 
-static bool is_to_run_again(const struct nbl_lane *lane, const struct xdp_desc *desc)
+static bool runs_again(const struct nbl_lane *lane, const struct burst *b, uint32_t frame)
 {
-	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger,
-						   (uint32_t)(desc->addr >> lane->frame_shift));
+	for (uint32_t i = 0; i < b->n_again; i++)
+		if (b->again[i].addr >> lane->frame_shift == frame)
+			return true;
+	return false;
+}
 
-	return e.state == NBL_FRAME_HAND && e.slot != NBL_HAND_SENT;
+/* Of one queue, and no frame twice: the ledger may be wrong, and the kernel may lie. */
+static bool is_to_run_again(const struct nbl_lane *lane, const struct nbl_lane_queue *lq,
+			    const struct burst *b, const struct xdp_desc *desc)
+{
+	uint32_t frame = (uint32_t)(desc->addr >> lane->frame_shift);
+	struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, frame);
+
+	return e.state == NBL_FRAME_HAND && e.slot != NBL_HAND_SENT &&
+	       (!b->from || b->from == lq) && !runs_again(lane, b, frame);
 }
 
 /*
@@ -120,7 +131,7 @@ static void take_interrupted_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 		}
 		if (state_of(lane, desc->addr >> lane->frame_shift) == NBL_FRAME_FILL)
 			break;
-		if (replay && is_to_run_again(lane, desc)) {
+		if (replay && is_to_run_again(lane, lq, b, desc)) {
 			b->from = lq;
 			b->again[b->n_again++] = *desc;
 		}
@@ -152,14 +163,6 @@ static void take_finished_completions(struct nbl_lane *lane, struct nbl_lane_que
 			break;
 	}
 	nbl_consumer_release(&lq->q.completion);
-}
-
-static bool runs_again(const struct nbl_lane *lane, const struct burst *b, uint32_t frame)
-{
-	for (uint32_t i = 0; i < b->n_again; i++)
-		if (b->again[i].addr >> lane->frame_shift == frame)
-			return true;
-	return false;
 }
 
 /* A frame on its way out: gives it the descriptor that its completion will look for. */

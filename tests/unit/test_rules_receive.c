@@ -137,6 +137,34 @@ START_TEST(DM_02_a_packet_that_cannot_be_put_together_is_dropped_whole_and_its_f
 }
 END_TEST
 
+/* _i: ended from outside, or crashed; with one, or two, of the three entries in hand. */
+START_TEST(DM_02_of_a_packet_that_a_death_tore_nothing_is_delivered)
+{
+	const struct nbl_ledger_entry in_hand = { .state = NBL_FRAME_HAND };
+
+	begin_sends(RIG_SHAPE(0), only_probe);
+	deliver_pieces(3, true);
+	ck_assert_uint_eq(rig_deliver(&rig, 0, 1), 1);
+	for (uint32_t i = 0; i <= (uint32_t)_i / 2; i++)
+		nbl_ledger_set(&rig.memory.ledger,
+			       (uint32_t)(nbl_queue_rx(&lane_queue(0)->q, i)->addr / 2048), in_hand);
+	nbl_lane_enter(NULL);
+	rig_down(&rig);
+	probe.receive = keep;
+	rig_up(&rig, only_probe, _i % 2 ? NBL_TAKEOVER_DROP : NBL_TAKEOVER_REPLAY);
+	rig_turn(&rig);
+	nbl_lane_enter(&rig.lane);
+	ck_assert_uint_eq(probe.kept.n_nbls, 1);
+	ck_assert_uint_eq(probe.kept.head->nb.data_length, RIG_LENGTH);
+	return_one(nbl_chain_pop(&probe.kept));
+	rig_settle(&rig);
+	ck_assert_uint_eq(frames_at_home(), 256);
+	rig_check(&rig);
+	nbl_lane_enter(NULL);
+	end();
+}
+END_TEST
+
 /* More entries than a burst takes: a packet at its end is not torn in two. */
 START_TEST(DM_02_a_burst_ends_between_packets)
 {
@@ -232,6 +260,7 @@ int main(void)
 	const struct rig_test tests[] = {
 		{ DM_02_a_packet_of_three_entries_is_one_nbl_with_one_nb_of_three_segments, 3 },
 		{ DM_02_a_packet_that_cannot_be_put_together_is_dropped_whole_and_its_frames_are_home, 3 },
+		{ DM_02_of_a_packet_that_a_death_tore_nothing_is_delivered, 4 },
 		{ DM_02_a_burst_ends_between_packets, 1 },
 		{ DM_02_a_packet_of_three_entries_is_lent_like_any_other_when_frames_are_short, 1 },
 		{ NX_02_what_is_held_starves_the_fill_ring_and_the_figures_say_so, 1 },

@@ -28,6 +28,10 @@
 #include "core/pool_internal.h"
 #include "stack/lane.h"
 
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1u << 0)
+#endif
+
 /* What the dead lane was in the middle of. It ran bursts one after the other: at most one. */
 struct burst {
 	struct nbl_lane_queue *from;	/* NULL: none */
@@ -114,23 +118,30 @@ static bool is_to_run_again(const struct nbl_lane *lane, const struct nbl_lane_q
 
 /*
  * Passes over the interrupted burst on the RX ring, and collects in 'b' what runs
- * again. Its entries are given back only if nothing does.
+ * again. Its entries are given back only if nothing does. A packet of several entries
+ * of which it had taken some is part of it, whole.
  */
 static void take_interrupted_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq, bool replay,
 				   struct burst *b)
 {
 	uint32_t n = nbl_consumer_available(&lq->q.rx, NBL_BURST);
+	bool goes_on = false;
 
 	for (; n; n--, lq->q.rx.next++) {
 		const struct xdp_desc *desc = nbl_queue_rx(&lq->q, lq->q.rx.next);
+		bool is_torn = goes_on;
 
+		goes_on = desc->options & XDP_PKT_CONTD;
 		if (!nbl_lane_believes(lane, lq, desc)) {
 			lane->figures.violations++;
 			lane->figures.received--;	/* it comes to be counted with the rest */
 			continue;
 		}
-		if (state_of(lane, desc->addr >> lane->frame_shift) == NBL_FRAME_FILL)
-			break;
+		if (state_of(lane, desc->addr >> lane->frame_shift) == NBL_FRAME_FILL) {
+			if (!is_torn)
+				break;
+			set_state(lane, (uint32_t)(desc->addr >> lane->frame_shift), NBL_FRAME_FREE);
+		}
 		if (replay && is_to_run_again(lane, lq, b, desc)) {
 			b->from = lq;
 			b->again[b->n_again++] = *desc;

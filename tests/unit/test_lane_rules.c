@@ -358,6 +358,45 @@ START_TEST(any_lie_at_random_leaves_figures_ledger_and_rings_in_agreement)
 }
 END_TEST
 
+/* The index that the kernel writes of one of the four rings. */
+static uint32_t *kernels_index(int i)
+{
+	return i == 0 ? lane_queue(0)->q.rx.ring.producer :
+	       i == 1 ? lane_queue(1)->q.completion.ring.producer :
+	       i == 2 ? lane_queue(1)->q.tx.ring.consumer : lane_queue(0)->q.fill.ring.consumer;
+}
+
+/* _i: one of four indices, behind the other of its ring or farther ahead than it is long. */
+START_TEST(an_index_that_cannot_be_is_not_believed)
+{
+	struct nbl_audit audit = { 0 };
+	uint32_t *index, was;
+
+	fill_states();
+	nbl_lane_enter(&rig.lane);
+	nbl_filter_indicate(probe.filter, nbl_chain_take(&probe.kept), 0, 0);
+	probe.receive = pass_up;
+	index = kernels_index(_i % 4);
+	was = *index;
+	*index = was + (_i / 4 ? 65 + 64 : (uint32_t)-65 - 64);
+	/* the kernel itself uses those of RX and FILL */
+	if (index != kernels_index(0) && index != kernels_index(3))
+		rig_deliver(&rig, 0, 64);
+	for (int i = 0; i < 4; i++)
+		rig_turn(&rig);
+	ck_assert_uint_eq(rig.lane.figures.violations, 0);
+	ck_assert_uint_eq(frames_in(NBL_FRAME_QUARANTINE), 0);
+	ck_assert_uint_le(lane_queue(0)->n_posted, 64);
+	ck_assert_uint_le(frames_in(NBL_FRAME_TX), 64);
+	ck_assert_int_eq(nbl_lane_audit(&rig.lane, &audit), 0);
+	ck_assert_msg(strstr(audit.first, "entries of a ring"), "%s", audit.first);
+	*index = was;
+	let_go_and_settle(0);
+	ck_assert_uint_eq(rig_wrong(&rig), 0);
+	end();
+}
+END_TEST
+
 /* Entry i of the RX ring of queue 'q', the oldest first. */
 static struct xdp_desc *rx_entry(uint32_t q, uint32_t i)
 {
@@ -495,6 +534,7 @@ int main(void)
 		{ a_completion_on_the_wrong_ring_is_refused, 1 },
 		{ an_rx_ring_full_of_garbage_is_emptied_and_the_lane_goes_on, 1 },
 		{ any_lie_at_random_leaves_figures_ledger_and_rings_in_agreement, 4 },
+		{ an_index_that_cannot_be_is_not_believed, 8 },
 		{ a_frame_named_twice_in_the_burst_of_the_dead_runs_again_once, 1 },
 		{ at_most_one_burst_of_the_dead_runs_again_whatever_the_ledger_says, 1 },
 		{ what_belongs_to_another_lane_is_refused, 1 },

@@ -13,6 +13,8 @@
  *
  * What was written but not published, or read but not given back, when a
  * process dies is exactly what lies between position and shared index.
+ * An index of the kernel's farther from our position than the ring is long cannot be:
+ * it is not believed, as if it had not moved.
  * One thread uses a ring. Nothing here calls the system.
  */
 #ifndef PORT_RING_H
@@ -58,6 +60,8 @@ static inline void nbl_producer_adopt(struct nbl_producer *p, const struct nbl_r
 	p->ring = *ring;
 	p->next = nbl_ring_load(ring->producer);
 	p->seen_consumer = nbl_ring_load(ring->consumer);
+	if (p->next - p->seen_consumer > ring->size)
+		p->seen_consumer = p->next - ring->size;
 }
 
 static inline void nbl_consumer_adopt(struct nbl_consumer *c, const struct nbl_ring *ring)
@@ -70,11 +74,13 @@ static inline void nbl_consumer_adopt(struct nbl_consumer *c, const struct nbl_r
 /* Free slots, looking at the kernel's index only if fewer than 'wanted' are known. */
 static inline uint32_t nbl_producer_room(struct nbl_producer *p, uint32_t wanted)
 {
-	uint32_t room = p->ring.size - (p->next - p->seen_consumer);
+	uint32_t room = p->ring.size - (p->next - p->seen_consumer), consumer;
 
 	if (room >= wanted)
 		return room;
-	p->seen_consumer = nbl_ring_load(p->ring.consumer);
+	consumer = nbl_ring_load(p->ring.consumer);
+	if (NBL_LIKELY(p->next - consumer <= p->ring.size))
+		p->seen_consumer = consumer;
 	return p->ring.size - (p->next - p->seen_consumer);
 }
 
@@ -106,7 +112,10 @@ static inline uint32_t nbl_consumer_available(struct nbl_consumer *c, uint32_t w
 	uint32_t n = c->seen_producer - c->next;
 
 	if (!n) {
-		c->seen_producer = nbl_ring_load(c->ring.producer);
+		uint32_t producer = nbl_ring_load(c->ring.producer);
+
+		if (NBL_LIKELY(producer - c->next <= c->ring.size))
+			c->seen_producer = producer;
 		n = c->seen_producer - c->next;
 	}
 	return n < wanted ? n : wanted;

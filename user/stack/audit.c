@@ -117,6 +117,22 @@ static void look_at_indices(struct auditor *a, const struct nbl_queue *q)
 		differ(a, "tx entries written and published", q->tx.next, *q->tx.ring.producer);
 }
 
+/* False if the rings cannot be gone through: more is in one than it holds. */
+static bool are_indices_possible(struct auditor *a, const struct nbl_queue *q)
+{
+	const struct nbl_ring *const rings[] = { &q->rx.ring, &q->fill.ring, &q->completion.ring,
+						 &q->tx.ring };
+
+	for (int i = 0; i < 4; i++) {
+		if (nbl_ring_used(rings[i]) <= rings[i]->size)
+			continue;
+		differ(a, "entries of a ring by its indices, and its size", nbl_ring_used(rings[i]),
+		       rings[i]->size);
+		return false;
+	}
+	return true;
+}
+
 static void look_at_queue(struct auditor *a, const struct nbl_lane_queue *lq)
 {
 	const struct view rx = { "rx ring", lq, NBL_FRAME_FILL, false, false };
@@ -128,6 +144,8 @@ static void look_at_queue(struct auditor *a, const struct nbl_lane_queue *lq)
 	uint32_t end = nbl_ring_load(q->rx.ring.producer);
 
 	look_at_indices(a, q);
+	if (!are_indices_possible(a, q))
+		return;
 	for (uint32_t s = q->rx.next; s != end; s++)
 		look(a, &rx, s, nbl_queue_rx(q, s)->addr);
 	for (uint32_t s = nbl_ring_load(q->fill.ring.consumer); s != q->fill.next; s++)

@@ -143,7 +143,10 @@ struct nbl_module {
 	/* Frees the context (takes; cannot fail; NULL is fine). Rule: FS-07. */
 	void (*detach)(void *context);
 
-	/* Each takes 'chain'. Lane thread. 'port' is the port number, 0 = default. */
+	/*
+	 * Each takes 'chain'. Lane thread. 'port' is what whoever passed it on said, 0 = default;
+	 * which port an NBL leaves by it says itself (nbl.h).
+	 */
 	void (*receive)(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags);
 	void (*receive_return)(struct nbl_filter *f, struct nbl_chain chain, uint32_t flags);
 	void (*send)(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags);

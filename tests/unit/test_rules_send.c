@@ -80,6 +80,33 @@ START_TEST(PT_04_a_received_packet_leaves_by_the_port_it_is_sent_on)
 }
 END_TEST
 
+/* _i: the one before it in its frame was sent on a port; was given back with one in it. */
+START_TEST(PT_01_the_next_packet_of_a_frame_is_for_no_port)
+{
+	struct nbl *first, *n;
+
+	begin_ports(only_probe);
+	receive_and_keep(1);
+	first = nbl_chain_pop(&probe.kept);
+	first->port = 2;
+	if (_i) {
+		nbl_filter_return(probe.filter, one(first));
+	} else {
+		probe.filter->held--;
+		transmit_one(first, NBL_LOWER);
+	}
+	run_out();
+	do {
+		receive_and_keep(1);
+		n = nbl_chain_pop(&probe.kept);
+		ck_assert_uint_eq(n->port, 0);
+		nbl_filter_return(probe.filter, one(n));
+		run_out();
+	} while (n != first);
+	end_ports();
+}
+END_TEST
+
 /* _i: allocated only; not allocated; more than there are queues; on another lane; no ports at all. */
 START_TEST(PT_03_a_send_on_a_port_that_is_not_active_fails_and_nothing_moves)
 {
@@ -338,6 +365,7 @@ int main(void)
 	const struct rig_test tests[] = {
 		{ PT_04_what_is_sent_on_a_port_leaves_by_the_queue_of_its_number_and_no_other, 3 },
 		{ PT_04_a_received_packet_leaves_by_the_port_it_is_sent_on, 1 },
+		{ PT_01_the_next_packet_of_a_frame_is_for_no_port, 2 },
 		{ PT_03_a_send_on_a_port_that_is_not_active_fails_and_nothing_moves, 5 },
 		{ PT_03_deactivation_waits_for_what_is_sent_or_waits_and_takes_no_more, 1 },
 		{ PT_03_what_waits_for_a_port_and_is_cancelled_is_not_out_any_more, 1 },

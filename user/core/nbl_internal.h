@@ -53,7 +53,7 @@ void nbl_bind_context(struct nbl *n, uint8_t *area, uint16_t size);
 /*
  * Makes 'n', bound and at home, the descriptor of a packet of data_length bytes
  * that begins data_offset bytes into its frame. The caller owns it then. Touches
- * its first two cache lines only; source_handle, holder and port stay as they were.
+ * its first two cache lines only; source_handle and holder stay as they were.
  */
 static inline void nbl_arm_receive(struct nbl *n, uint32_t data_offset, uint32_t data_length)
 {
@@ -65,6 +65,7 @@ static inline void nbl_arm_receive(struct nbl *n, uint32_t data_offset, uint32_t
 	n->nbl_flags = 0;
 	n->frame_type_be = 0;
 	n->outcome = NBL_OUTCOME_RETURNED;
+	n->port = 0;
 	n->status = NBL_STATUS_SUCCESS;
 
 	n->nb.next = NULL;

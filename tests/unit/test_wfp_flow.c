@@ -289,6 +289,61 @@ START_TEST(CL_13_four_callouts_have_contexts_of_their_own_on_one_flow_and_a_fift
 }
 END_TEST
 
+/* Told of one end, a lane is there first: the flow has a context again before it is looked at as empty. */
+static struct {
+	struct script *other;
+	struct recipe recipe;
+	uint32_t n_told;
+} comes_back;
+
+static void deleted_while_another_comes(void *context, enum nbl_layer layer, uint64_t flow_context)
+{
+	script_flow_deleted(context, layer, flow_context);
+	if (comes_back.n_told++)
+		return;
+	comes_back.other->more = associates;
+	comes_back.other->data = (void *)(uintptr_t)33;
+	ck_assert_int_eq(classify_recipe(LAYER, &comes_back.recipe), PASSED);
+	ck_assert_int_eq(last_result, 0);
+	comes_back.other->more = NULL;
+}
+
+/* _i: whether what ends is removed, or its flow was idle. */
+START_TEST(CL_13_a_context_added_while_the_end_of_another_is_told_stays_on_its_flow)
+{
+	struct script a = { .action = NBL_ACTION_CONTINUE }, b = { .action = NBL_ACTION_CONTINUE };
+	struct nbl_callout c = script_callout(&b);
+	uint64_t now = _i ? 1000 + FIX_IDLE_NS + 1 : 2000;
+
+	memset(&comes_back, 0, sizeof(comes_back));
+	comes_back.other = &a;
+	comes_back.recipe = RECIPE_UDP4;
+	fix.env.now_ns = 1000;
+	script_start(&a, LAYER, 0, 2);
+	tag_flow(&a, &comes_back.recipe, 11);
+	c.flow_deleted = deleted_while_another_comes;
+	ck_assert_int_eq(nbl_callout_register(fix.wfp, &c, &b.id), 0);
+	add_filter(LAYER, WFP_ACTION_CALLOUT_UNKNOWN, b.id, 0, 1, 0);
+	tag_flow(&b, &comes_back.recipe, 22);
+	ck_assert_int_eq(nbl_flow_remove(fix.wfp, last_flow, LAYER, a.id), 0);
+	nbl_wfp_age(fix.wfp, 1500);
+	ck_assert_uint_eq(a.n_flow_deleted, 1);
+	if (!_i)
+		ck_assert_int_eq(nbl_flow_remove(fix.wfp, last_flow, LAYER, b.id), 0);
+	fix.env.now_ns = now;
+	nbl_wfp_age(fix.wfp, now);
+	ck_assert_uint_eq(b.n_flow_deleted, 1);
+	ck_assert_uint_eq(a.n_flow_deleted, 1);
+	ck_assert_uint_eq(counts().flows, 1);
+	classify_recipe(LAYER, &comes_back.recipe);
+	ck_assert_uint_eq(a.flow_context, 33);
+	ck_assert_int_eq(nbl_flow_remove(fix.wfp, last_flow, LAYER, a.id), 0);
+	nbl_wfp_age(fix.wfp, now);
+	ck_assert_uint_eq(a.n_flow_deleted, 2);
+	ck_assert_uint_eq(counts().flows, 0);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -301,6 +356,7 @@ int main(void)
 		{ CL_13_associations_that_cannot_be_are_refused_each_for_its_reason, 1 },
 		{ CL_13_the_table_is_bounded_and_forgotten_flows_make_room, 1 },
 		{ CL_13_four_callouts_have_contexts_of_their_own_on_one_flow_and_a_fifth_none, 1 },
+		{ CL_13_a_context_added_while_the_end_of_another_is_told_stays_on_its_flow, 2 },
 	};
 
 	return fix_run("wfp_flow", tests, N_ELEMENTS(tests));

@@ -313,21 +313,30 @@ static bool is_idle(const struct nbl_wfp *wfp, const struct wfp_flow *flow, uint
 	       now_ns - last > wfp->params.flow_idle_ns;
 }
 
+static bool is_empty(const struct wfp_flow *flow)
+{
+	for (int i = 0; i < WFP_FLOW_CONTEXTS; i++) {
+		if (wfp_read(&flow->contexts[i].owner) != STATE_FREE)
+			return false;
+	}
+	return true;
+}
+
 static void flow_age(struct nbl_wfp *wfp, struct wfp_flow_bucket *b, struct wfp_flow *flow,
 		     uint64_t now_ns)
 {
-	bool idle = is_idle(wfp, flow, now_ns), empty = true;
+	bool idle = is_idle(wfp, flow, now_ns);
 
+	for (int i = 0; idle && i < WFP_FLOW_CONTEXTS; i++)
+		context_end(wfp, &flow->contexts[i]);
 	for (int i = 0; i < WFP_FLOW_CONTEXTS; i++) {
 		struct wfp_flow_context *c = &flow->contexts[i];
 
-		if (idle)
-			context_end(wfp, c);
 		if ((wfp_read(&c->owner) & 0xff) == STATE_ENDED && wfp_is_past(wfp, c->epoch))
 			context_tell(wfp, b, c);
-		empty = empty && wfp_read(&c->owner) == STATE_FREE;
 	}
-	if (wfp_read(&flow->id) && empty) {
+	/* looked at only now: while one was told, lanes may have added another */
+	if (wfp_read(&flow->id) && is_empty(flow)) {
 		atomic_store(&flow->id, 0);
 		flow->epoch = wfp_next_epoch(wfp);
 		atomic_fetch_sub(&wfp->flows.n_flows, 1);

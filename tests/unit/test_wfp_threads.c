@@ -470,6 +470,47 @@ START_TEST(IN_02_a_handle_destroyed_while_others_inject_completes_all_it_accepte
 }
 END_TEST
 
+/* ---- asking whether anything is injected ---- */
+
+static _Atomic uint64_t n_rounds;
+
+/* Injects and completes, one at a time. */
+static void *coming_and_going_main(void *arg)
+{
+	while (!atomic_load(&stop)) {
+		atomic_fetch_add(&fix.wfp->injected, 1);
+		atomic_fetch_add(&fix.wfp->completed, 1);
+		atomic_fetch_add(&n_rounds, 1);
+	}
+	return NULL;
+}
+
+/* Lanes classify an injected packet as one only if they are told that there is any. */
+START_TEST(IN_08_while_one_is_injected_nobody_is_told_there_is_none_whatever_comes_and_goes_beside_it)
+{
+	struct timespec began, now;
+	uint64_t n_missed = 0, n_asked = 0;
+	pthread_t other;
+
+	atomic_store(&stop, false);
+	atomic_store(&n_rounds, 0);
+	atomic_fetch_add(&fix.wfp->injected, 1);
+	ck_assert_int_eq(pthread_create(&other, NULL, coming_and_going_main, NULL), 0);
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	do {
+		for (int i = 0; i < 10000; i++, n_asked++)
+			n_missed += !nbl_wfp_is_injecting(fix.wfp);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 < 500);
+	atomic_store(&stop, true);
+	pthread_join(other, NULL);
+	ck_assert_uint_gt(n_rounds, 1000);
+	ck_assert_msg(!n_missed, "%lu of %lu times", (unsigned long)n_missed, (unsigned long)n_asked);
+	atomic_fetch_add(&fix.wfp->completed, 1);
+	ck_assert(!nbl_wfp_is_injecting(fix.wfp));
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -477,6 +518,7 @@ int main(void)
 		{ CL_13_contexts_come_and_go_on_all_lanes_and_each_end_is_told_once, 1 },
 		{ IN_05_packets_held_on_one_thread_injected_on_another_and_completed_on_a_third_all_come_home, 2 },
 		{ IN_02_a_handle_destroyed_while_others_inject_completes_all_it_accepted, 1 },
+		{ IN_08_while_one_is_injected_nobody_is_told_there_is_none_whatever_comes_and_goes_beside_it, 1 },
 	};
 
 	return fix_run("wfp_threads", tests, N_ELEMENTS(tests));

@@ -186,6 +186,11 @@ bool nbl_wfp_has_flows(const struct nbl_wfp *wfp)
 
 bool nbl_wfp_is_injecting(const struct nbl_wfp *wfp)
 {
-	/* who sees one of them sees that it was counted */
-	return wfp_read(&wfp->injected) != wfp_read(&wfp->completed);
+	/*
+	 * Who sees one of them sees that it was counted. In this order: others that come and go
+	 * between both looks must not make up for it.
+	 */
+	uint64_t completed = atomic_load_explicit(&wfp->completed, memory_order_acquire);
+
+	return wfp_read(&wfp->injected) != completed;
 }

@@ -299,6 +299,34 @@ START_TEST(more_than_64_fragments_drop_the_datagram)
 }
 END_TEST
 
+/*
+ * The first fragment's headers go in front of all that are made. Where they leave almost no room
+ * in the longest that came, a few fragments would become a flood: they go on as they came.
+ */
+START_TEST(long_headers_of_the_first_fragment_do_not_multiply_the_others)
+{
+	struct fix_datagram first = { .version = _i ? 6 : 4, .id = 1, .n_options = _i ? 160 : 40,
+				      .protocol = 200 };
+	struct fix_datagram rest = first;
+	uint32_t part = first.n_options, n = REASM_MAX_PIECES, n_packets = 0;
+
+	rest.n_options = 0;
+	first.length = rest.length = 8 + (n - 1) * part;
+	fix_open("");
+	fix_give_part(&first, 0, 8);
+	for (uint32_t i = 0; i < n - 1; i++)
+		fix_give_part(&rest, 8 + i * part, part);
+	for (uint32_t i = 0; i < fix.went[REASM_UP].n; i++) {
+		for (const struct nbl_nb *nb = fix.went[REASM_UP].nbls[i]->first_nb; nb; nb = nb->next)
+			n_packets++;
+	}
+	ck_assert_uint_eq(fix_dropped(), 0);
+	ck_assert_uint_gt(n_packets, 0);
+	ck_assert_uint_le(n_packets, REASM_MAX_PIECES);
+	fix_close();
+}
+END_TEST
+
 /* ---- random ---- */
 
 /* A fragment of one of a few datagrams, often the right one, often with bytes changed or cut off. */
@@ -415,6 +443,7 @@ int main(void)
 		{ a_whole_that_only_its_headers_make_too_long_is_dropped, 2 },
 		{ a_fragment_whose_header_lies_is_dropped_alone, 5 },
 		{ more_than_64_fragments_drop_the_datagram, 2 },
+		{ long_headers_of_the_first_fragment_do_not_multiply_the_others, 2 },
 		{ INV_1_random_and_mutated_fragments_never_lose_or_double_a_packet, 2 },
 		{ reasm_takes_or_refuses_an_option_with_one_sentence, (int)N_ELEMENTS(options) },
 		{ every_reason_has_a_name_of_its_own, 1 },

@@ -162,7 +162,10 @@ static int make_whole(const struct nbl_filter *f, struct reasm_datagram *d, uint
 	return r;
 }
 
-/* Cuts the whole into fragments no longer than the longest that came. */
+/*
+ * Cuts the whole into fragments no longer than the longest that came; not where the headers of
+ * the first leave so little room in that that a few would become very many.
+ */
 static int make_fragments(const struct nbl_filter *f, struct reasm_datagram *d, struct headers *h)
 {
 	const struct reasm *c = f->context;
@@ -172,6 +175,8 @@ static int make_fragments(const struct nbl_filter *f, struct reasm_datagram *d, 
 	uint32_t offset = 0;
 	int r;
 
+	if (d->end > params.max_length * REASM_MAX_PIECES)
+		return -EMSGSIZE;
 	r = nbl_alloc_fragments(d->whole, &params, f->pool, f->pool, &d->own);
 	if (r < 0)
 		return r;

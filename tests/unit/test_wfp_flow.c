@@ -289,7 +289,7 @@ START_TEST(CL_13_four_callouts_have_contexts_of_their_own_on_one_flow_and_a_fift
 }
 END_TEST
 
-/* Told of one end, a lane is there first: the flow has a context again before it is looked at as empty. */
+/* While the end of one is told, a lane adds another to the same flow. */
 static struct {
 	struct script *other;
 	struct recipe recipe;

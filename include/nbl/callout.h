@@ -24,7 +24,8 @@
  * PERMIT into BLOCK (a veto). BLOCK always gives the right up, unless it comes with
  * NBL_CLASSIFY_SOFT; so do PERMIT under a filter with NBL_WFP_CLEAR_ACTION_RIGHT,
  * and a reference taken with intend_to_modify. The engine sees to it and counts
- * those who forgot (CL-03, CL-04, RF-08).
+ * those who forgot (CL-03, CL-04, RF-08). Under a filter whose action is inspection
+ * it is never set, and no answer decides anything.
  *
  * To pend a packet: find the right set, keep a reference or clone, answer BLOCK
  * with NBL_CLASSIFY_ABSORB; later inject it or let it go (CL-07, PE-01). A clone is

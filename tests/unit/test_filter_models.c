@@ -399,6 +399,33 @@ START_TEST(CL_12_a_pause_waits_until_a_pended_packet_is_let_go)
 }
 END_TEST
 
+/* A rule that says inspect: lets nobody decide: who would take packets aside is not to send them too. */
+START_TEST(CL_07_under_an_inspecting_rule_a_callout_that_absorbs_lets_packets_pass_once)
+{
+	static const char *const names[] = { "inspect-oob", "modify-oob", "modify-inline" };
+	char rules[128];
+
+	snprintf(rules, sizeof(rules), "%s inspect:%s", _i == 2 ? "inbound-ip4" : "inbound-mac",
+		 names[_i]);
+	begin(rules, names[_i]);
+	for (int i = 0; i < N_PACKETS; i++) {
+		struct recipe r = numbered(i);
+
+		deliver(LOWER, &r);
+	}
+	settle();
+	for (int i = 0; i < N_PACKETS; i++) {
+		struct recipe r = numbered(i);
+
+		ck_assert(recipe_left(UPPER, &r));
+	}
+	ck_assert_uint_eq(sent.n_all, N_PACKETS);
+	ck_assert_uint_eq(counts().injected, 0);
+	ck_assert_uint_eq(counts().rights_kept + counts().no_right + counts().wrong_actions, 0);
+	finish();
+}
+END_TEST
+
 int main(void)
 {
 	const struct rig_test tests[] = {
@@ -409,6 +436,7 @@ int main(void)
 		{ CL_08_modifying_out_of_band_sends_the_edited_frame, 8 },
 		{ CL_08_a_full_ring_delays_what_is_injected_and_loses_none, 1 },
 		{ CL_07_of_two_out_of_band_callouts_one_takes_the_packet_and_it_is_sent_once, 1 },
+		{ CL_07_under_an_inspecting_rule_a_callout_that_absorbs_lets_packets_pass_once, 3 },
 		{ PE_01_held_50_ms_then_sent_or_discarded_and_every_frame_is_accounted_for, 2 },
 		{ BUG_03_without_memory_the_packet_passes_and_nothing_leaks, 1 },
 		{ PE_01_what_is_decided_while_the_stack_is_closed_is_sent_all_the_same, 1 },

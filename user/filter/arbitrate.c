@@ -64,8 +64,8 @@ static uint32_t abstains(struct wfp_verdict *v, const struct wfp_answer *a)
 {
 	bool keeps = a->out.rights & NBL_RIGHT_ACTION_WRITE;
 
-	if (!a->modifies)
-		return keeps ? 0 : WFP_REMARK_ACTION;
+	if (!a->modifies)	/* who inspects was not given it */
+		return keeps || a->inspects ? 0 : WFP_REMARK_ACTION;
 	v->write = false;
 	return keeps ? WFP_REMARK_RIGHT_KEPT : 0;
 }

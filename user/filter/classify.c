@@ -129,7 +129,8 @@ static void add_to_call(const struct block *b, struct call *c, const struct wfp_
 	};
 	c->out[i] = (struct nbl_classify_out){
 		.action = NBL_ACTION_NONE,
-		.rights = s->verdict.write ? NBL_RIGHT_ACTION_WRITE : 0,
+		.rights = s->verdict.write && e->filter->action != WFP_ACTION_CALLOUT_INSPECTION ?
+			  NBL_RIGHT_ACTION_WRITE : 0,
 	};
 	c->references[i] = references_of(s->n);
 	c->children[i] = children_of(s->n);

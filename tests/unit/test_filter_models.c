@@ -426,6 +426,23 @@ START_TEST(CL_07_under_an_inspecting_rule_a_callout_that_absorbs_lets_packets_pa
 }
 END_TEST
 
+/* No room is no permission: what it does not take is for the rules below to decide. */
+START_TEST(RF_08_what_modify_oob_has_no_room_for_does_not_get_past_a_rule_that_blocks)
+{
+	begin("inbound-mac callout:modify-oob weight=2; inbound-mac block", "modify-oob limit=2");
+	for (int i = 0; i < N_PACKETS; i++) {
+		struct recipe r = numbered(i);
+
+		deliver(LOWER, &r);
+	}
+	settle();
+	ck_assert_uint_gt(callout(0).missed, 0);
+	ck_assert_uint_eq(sent.n_all, 0);
+	ck_assert_uint_eq(counts().blocked, N_PACKETS);
+	finish();
+}
+END_TEST
+
 int main(void)
 {
 	const struct rig_test tests[] = {
@@ -437,6 +454,7 @@ int main(void)
 		{ CL_08_a_full_ring_delays_what_is_injected_and_loses_none, 1 },
 		{ CL_07_of_two_out_of_band_callouts_one_takes_the_packet_and_it_is_sent_once, 1 },
 		{ CL_07_under_an_inspecting_rule_a_callout_that_absorbs_lets_packets_pass_once, 3 },
+		{ RF_08_what_modify_oob_has_no_room_for_does_not_get_past_a_rule_that_blocks, 1 },
 		{ PE_01_held_50_ms_then_sent_or_discarded_and_every_frame_is_accounted_for, 2 },
 		{ BUG_03_without_memory_the_packet_passes_and_nothing_leaks, 1 },
 		{ PE_01_what_is_decided_while_the_stack_is_closed_is_sent_all_the_same, 1 },

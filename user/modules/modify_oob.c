@@ -20,6 +20,24 @@ struct modify_oob {
 	struct oob_queue queue;
 };
 
+/*
+ * Queues 'item' and references its packet, announcing writes. False if there is no room: then
+ * none were announced, which would keep the filters below from blocking it (RF-08).
+ */
+static bool keep(struct modify_oob *m, struct oob_item item)
+{
+	struct nbl_wfp *wfp = m->model.params.wfp;
+	bool kept;
+
+	if (nbl_callout_reference(wfp, m->model.id, item.n, false) < 0)
+		return false;
+	/* whoever takes it out waits until it is let go, so not before we are done here */
+	kept = oob_queue_put(&m->queue, item);
+	if (!kept || !nbl_callout_reference(wfp, m->model.id, item.n, true))
+		nbl_callout_dereference(wfp, m->model.id, item.n);
+	return kept;
+}
+
 static void classify(const struct nbl_classify_in *in, struct nbl_classify_out *out)
 {
 	struct modify_oob *m = in->context;
@@ -32,14 +50,8 @@ static void classify(const struct nbl_classify_in *in, struct nbl_classify_out *
 	out->action = NBL_ACTION_CONTINUE;
 	if (!model_may_answer(&m->model, in, out))
 		return;
-	if (nbl_callout_reference(in->wfp, m->model.id, in->n, true) < 0) {
+	if (!keep(m, item)) {
 		atomic_fetch_add(&m->model.missed, 1);
-		return;
-	}
-	out->rights &= ~(uint32_t)NBL_RIGHT_ACTION_WRITE;	/* writes are announced (RF-08) */
-	if (!oob_queue_put(&m->queue, item)) {
-		atomic_fetch_add(&m->model.missed, 1);
-		nbl_callout_dereference(in->wfp, m->model.id, in->n);
 		return;
 	}
 	model_absorb(out);

@@ -143,7 +143,9 @@ NBL_API NBL_MUST_CHECK int nbl_inject_mac_receive(struct nbl_wfp *wfp, uint32_t 
  * Puts 'n' (takes, if 0 is returned) on the send, receive or forward path as an IP
  * packet: it begins at the IP header. The engine puts the MAC header of
  * target->headers in front and corrects the checksums that do not fit; the
- * window is back in the completion. Never for originals: MAC injection is for these.
+ * window is back in the completion. Where that would change bytes a shallow clone shares with a
+ * parent that no writes were announced for (RF-06), a copy is sent in its place. Never for
+ * originals: MAC injection is for these.
  * Rules: IN-08, IN-13, IN-16. Restate FwpsInjectNetworkSendAsync0 and its like.
  */
 NBL_API NBL_MUST_CHECK int nbl_inject_network_send(struct nbl_wfp *wfp, uint32_t handle,

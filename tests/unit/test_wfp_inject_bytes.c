@@ -284,6 +284,63 @@ START_TEST(IN_14_strictly_it_is_refused_and_what_the_port_has_is_not_copied)
 }
 END_TEST
 
+/*
+ * The bytes of a shallow clone are its parent's, too: what the engine writes is not seen by others
+ * that hold the parent, unless writes were announced. _i: a checksum, the headers in front, or
+ * either when it cannot be sent after all.
+ */
+START_TEST(INV_9_what_the_engine_writes_for_a_shallow_clone_is_not_seen_in_its_parent)
+{
+	struct script s = { 0 };
+	struct nbl_headers headers = headers_of(&RECIPE_UDP4);
+	struct nbl_inject_target to = { .port = 2, .headers = &headers };
+	bool in_front = _i % 2;
+	struct nbl *n, *clone;
+	struct bytes_out o;
+	uint8_t storage[256], wire[256];
+	uint32_t before;
+
+	begin(&s);
+	n = cooked(&RECIPE_UDP4, 64);
+	cook(&o, &RECIPE_UDP4);
+	if (in_front)
+		o.b[0] = headers.mac[0] = 0x02;
+	else	/* as from a peer that leaves the checksum to its device */
+		nbl_nb_data(&n->nb)[14 + 20 + 6] ^= 0x55;
+	memcpy(wire, nbl_nb_data(&n->nb), o.n);
+	nbl_reference(n, false);	/* somebody else looks at it */
+	if (!in_front)
+		nbl_advance(n, 14, false);
+	clone = unit_clone(n);
+	if (!in_front)
+		ck_assert_int_eq(nbl_retreat(n, 14, 0, NULL), 0);
+	else
+		nbl_advance(clone, 14, false);
+	before = clone->nb.data_length;
+	fix.submit = _i / 2 ? -ENOBUFS : 0;
+	ck_assert_int_eq(nbl_inject_network_send(fix.wfp, handle_new(ALL_TYPES), NULL, &to, clone,
+						 completed, &done), fix.submit);
+	ck_assert_mem_eq(nbl_nb_data(&n->nb), wire, o.n);
+	if (fix.n_queued) {
+		struct nbl_nb *sent = fix.queued[0].n->first_nb;
+
+		ck_assert_mem_eq(nbl_nb_view(sent, o.n, storage, 1, 0), o.b, o.n);
+		ck_assert_uint_eq(counts().copied, 1);
+		done.frees = false;
+		fix_complete(0, 0);
+		ck_assert_ptr_eq(done.last, clone);
+	}
+	ck_assert_uint_eq(clone->nb.data_length, before);
+	ck_assert_uint_eq(clone->child_ref_count, 0);
+	if (in_front)
+		ck_assert_int_eq(nbl_retreat(clone, 14, 0, NULL), 0);
+	nbl_free_clone(clone);
+	ck_assert_mem_eq(nbl_nb_data(&n->nb), wire, o.n);
+	ck_assert_int_eq(nbl_dereference(n), 0);
+	nbl_release(n);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -293,6 +350,7 @@ int main(void)
 		{ IN_13_headers_saved_in_classify_are_those_of_the_packet, 2 },
 		{ IN_13_ip_injections_whose_parts_do_not_fit_are_refused, 1 },
 		{ IN_16_a_chain_is_not_forwarded, 1 },
+		{ INV_9_what_the_engine_writes_for_a_shallow_clone_is_not_seen_in_its_parent, 4 },
 		{ IN_14_what_lies_in_frames_the_port_does_not_have_is_copied_and_given_back_as_it_was, 1 },
 		{ IN_14_strictly_it_is_refused_and_what_the_port_has_is_not_copied, 1 },
 	};

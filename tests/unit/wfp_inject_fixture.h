@@ -75,14 +75,16 @@ UNIT_UNUSED static void begin(struct script *s)
 /* Of the last injection inside a classify. */
 UNIT_UNUSED static int inject_inside;
 
-/* A copy of the bytes behind the first 'skip' of 'r', without headroom. */
+/* A clone of the bytes behind the first 'skip' of 'r', to be written to, without headroom. */
 UNIT_UNUSED static struct nbl *clone_behind(const struct recipe *r, uint32_t skip)
 {
 	struct nbl *n = cooked(r, 64), *clone;
 
+	nbl_reference(n, true);
 	nbl_advance(n, skip, false);
 	clone = unit_clone(n);
 	ck_assert_int_eq(nbl_retreat(n, skip, 0, NULL), 0);
+	ck_assert_int_eq(nbl_dereference(n), 0);
 	nbl_release(n);
 	return clone;
 }

@@ -85,7 +85,7 @@ static void write16(struct nbl_nb *nb, uint32_t at, uint16_t value)
 	wfp_nb_write(nb, at, bytes, 2);
 }
 
-static int fix_ip(struct nbl_nb *nb, uint32_t size)
+static int fix_ip(struct nbl_nb *nb, uint32_t size, int skip)
 {
 	uint16_t have = read16(nb, 10), want;
 
@@ -93,7 +93,8 @@ static int fix_ip(struct nbl_nb *nb, uint32_t size)
 	/* the two zeros of ones' complement: both fit */
 	if (want == have || wfp_sum_nb(nb, 0, size) == 0xffff)
 		return 0;
-	write16(nb, 10, want);
+	if (!(skip & WFP_FIX_NOTHING))
+		write16(nb, 10, want);
 	return WFP_FIXED_IP;
 }
 
@@ -116,7 +117,7 @@ static uint32_t check_offset(const struct wfp_packet *p)
 	return p->values.present & NBL_FIELD_BIT(NBL_FIELD_ICMP_TYPE) ? 2 : 0;
 }
 
-static int fix_transport(struct nbl_nb *nb, const struct wfp_packet *p)
+static int fix_transport(struct nbl_nb *nb, const struct wfp_packet *p, int skip)
 {
 	uint32_t at = p->ip_size, length = p->ip_total - p->ip_size, where = check_offset(p),
 		 sum = 0;
@@ -141,7 +142,8 @@ static int fix_transport(struct nbl_nb *nb, const struct wfp_packet *p)
 		want = 0xffff;
 	if (want == have || (sum == 0xffff && !(udp && !have)))
 		return 0;
-	write16(nb, at + where, want);
+	if (!(skip & WFP_FIX_NOTHING))
+		write16(nb, at + where, want);
 	return WFP_FIXED_TRANSPORT;
 }
 
@@ -152,8 +154,8 @@ int wfp_checksum_fix(struct nbl_nb *nb, int skip)
 
 	wfp_parse_ip(nb, &p);
 	if (p.values.ip_version == 4 && !(skip & WFP_FIXED_IP))
-		fixed |= fix_ip(nb, p.ip_size);
+		fixed |= fix_ip(nb, p.ip_size, skip);
 	if (p.transport_size && !p.values.ip_fragment && !p.routed && !(skip & WFP_FIXED_TRANSPORT))
-		fixed |= fix_transport(nb, &p);
+		fixed |= fix_transport(nb, &p, skip);
 	return fixed;
 }

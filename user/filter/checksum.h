@@ -13,6 +13,7 @@
 enum wfp_fixed {
 	WFP_FIXED_IP		= 1 << 0,
 	WFP_FIXED_TRANSPORT	= 1 << 1,
+	WFP_FIX_NOTHING		= 1 << 2,	/* in 'skip': only says what is wrong */
 };
 
 /* Folds a sum into its 16 bits, not complemented. */

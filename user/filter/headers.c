@@ -93,17 +93,18 @@ int wfp_headers_push_ip(struct nbl *n, const struct nbl_headers *h, uint32_t bac
 	return 0;
 }
 
-void wfp_headers_fix(struct nbl *n)
+bool wfp_headers_fix(struct nbl *n, int skip)
 {
 	uint64_t requests = n->info[NBL_INFO_CHECKSUM];
-	int skip = 0;
+	int fixed = 0;
 
 	if (requests & NBL_CHECKSUM_REQUEST_IP)
 		skip |= WFP_FIXED_IP;
 	if (requests & NBL_CHECKSUM_REQUEST_TRANSPORT)
 		skip |= WFP_FIXED_TRANSPORT;
 	for (struct nbl_nb *nb = n->first_nb; nb; nb = nb->next)
-		wfp_checksum_fix(nb, skip);
+		fixed |= wfp_checksum_fix(nb, skip);
+	return fixed;
 }
 
 int nbl_construct_ip_header(struct nbl *n, const struct nbl_headers *headers, struct nbl_pool *pool)
@@ -115,6 +116,6 @@ int nbl_construct_ip_header(struct nbl *n, const struct nbl_headers *headers, st
 		return r;
 	n->info[NBL_INFO_CHECKSUM] &= ~(uint64_t)(NBL_CHECKSUM_REQUEST_IP |
 						  NBL_CHECKSUM_REQUEST_TRANSPORT);
-	wfp_headers_fix(n);
+	wfp_headers_fix(n, 0);
 	return 0;
 }

@@ -6,6 +6,7 @@
  * prepared and submitted; if the first cannot be, all is as before, and a later one
  * that cannot be is completed with its error.
  */
+#include "filter/checksum.h"
 #include "filter/wfp_internal.h"
 
 #include <nbl/window.h>
@@ -166,23 +167,39 @@ static bool can_be_sent(const struct nbl_wfp *wfp, const struct nbl *n)
 	return true;
 }
 
+static int copy_to_send(const struct request *q, struct nbl *n, struct nbl **ret)
+{
+	int r = nbl_alloc_deep_clone(n, q->wfp->params.pool, q->wfp->params.pool, ret);
+
+	if (!r)
+		atomic_fetch_add(&q->wfp->copied, 1);
+	return r;
+}
+
 /* What goes in place of 'n' to be sent: itself, or a copy in the adapter's memory (IN-14). */
 static int find_stand_in(const struct request *q, struct nbl *n, struct nbl **ret)
 {
-	struct nbl *copy = NULL;
-	int r;
-
 	*ret = n;
 	if (can_be_sent(q->wfp, n))
 		return 0;
-	if (q->wfp->params.strict)
-		return -EINVAL;
-	r = nbl_alloc_deep_clone(n, q->wfp->params.pool, q->wfp->params.pool, &copy);
-	if (r < 0)
-		return r;
-	atomic_fetch_add(&q->wfp->copied, 1);
-	*ret = copy;
-	return 0;
+	return q->wfp->params.strict ? -EINVAL : copy_to_send(q, n, ret);
+}
+
+/*
+ * True if the bytes of 'n' are its parent's, to whose holders no writes were announced, and the
+ * engine would write to them: a checksum, or headers over what is in front (INV-9).
+ */
+static bool writes_shared(const struct request *q, struct nbl *n)
+{
+	if (is_mac(q->path) || n->kind != NBL_KIND_CLONE || !n->parent ||
+	    __atomic_load_n(&n->parent->nbl_flags, __ATOMIC_ACQUIRE) & NBL_FLAG_WILL_MODIFY)
+		return false;
+	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
+		if (nb->data_offset >= q->target->headers->mac_size)
+			return true;
+	}
+	/* what belongs to a transport header is known only behind an IP header */
+	return type_of(q->path) == NBL_INJECT_TRANSPORT || wfp_headers_fix(n, WFP_FIX_NOTHING);
 }
 
 static int push_headers(const struct request *q, struct nbl *n, uint16_t *ret_size)
@@ -201,7 +218,7 @@ static int push_headers(const struct request *q, struct nbl *n, uint16_t *ret_si
 			return r;
 		ip_size = h->ip_size;
 	}
-	wfp_headers_fix(n);
+	wfp_headers_fix(n, 0);
 	r = wfp_headers_push_mac(n, h, q->wfp->params.pool);
 	if (r < 0 && ip_size)
 		nbl_advance(n, ip_size, true);
@@ -254,11 +271,12 @@ static void unmark(struct nbl *n, const struct undo *u)
 }
 
 /* Gives the copy the same standing as 'n', so that it is seen and completed as 'n' is. */
-static void mark_stand_in(struct nbl *copy, const struct nbl *n)
+static void mark_stand_in(struct nbl *copy, const struct nbl *n, uint16_t headers_size)
 {
 	struct wfp_record i = wfp_record_get(n);
 
 	i.substitute = true;
+	i.aside = headers_size;
 	copy->miniport_reserved[0] = n->miniport_reserved[0];
 	memcpy(copy->protocol_reserved, n->protocol_reserved, sizeof(copy->protocol_reserved));
 	copy->source_handle = n->source_handle;
@@ -273,37 +291,62 @@ static void pull_headers(struct nbl *n, uint16_t headers_size)
 		nbl_advance(n, headers_size, true);
 }
 
+/* What is sent for an NBL, and the bytes of headers put in front of either. */
+struct sending {
+	struct nbl *sent;
+	uint16_t headers_size, sent_headers_size;
+};
+
+/* Fills 'ret' for 'n'. 0 or an error, nothing changed then. */
+static int make_ready(const struct request *q, struct nbl *n, struct sending *ret)
+{
+	int r;
+
+	*ret = (struct sending){ .sent = NULL };
+	if (writes_shared(q, n)) {
+		r = copy_to_send(q, n, &ret->sent);
+		if (!r)
+			r = push_headers(q, ret->sent, &ret->sent_headers_size);
+		if (r < 0)
+			nbl_free_clone(ret->sent);
+		return r;
+	}
+	r = push_headers(q, n, &ret->headers_size);
+	if (r < 0)
+		return r;
+	r = find_stand_in(q, n, &ret->sent);
+	if (r < 0)
+		pull_headers(n, ret->headers_size);
+	return r;
+}
+
 /* Takes 'n' if it returns 0; else all is as before. */
 static int inject_one(const struct request *q, struct nbl *n)
 {
-	struct nbl *stand_in = NULL;
-	uint16_t headers_size;
+	struct sending s;
 	struct undo undo;
 	bool original;
 	int r;
 
-	r = push_headers(q, n, &headers_size);
+	r = make_ready(q, n, &s);
 	if (r < 0)
 		return r;
-	r = find_stand_in(q, n, &stand_in);
-	if (r < 0) {
-		pull_headers(n, headers_size);
-		return r;
-	}
 	original = is_original(n);
 	if (original)
 		nbl_reference(n, false);
-	mark(q, n, headers_size, &undo);
-	if (stand_in != n)
-		mark_stand_in(stand_in, n);
-	stand_in->next = NULL;
-	r = q->wfp->params.ops.submit(q->wfp->params.ops.arg, q->path, stand_in);
+	mark(q, n, s.headers_size, &undo);
+	if (s.sent != n)
+		mark_stand_in(s.sent, n, s.sent_headers_size);
+	s.sent->next = NULL;
+	r = q->wfp->params.ops.submit(q->wfp->params.ops.arg, q->path, s.sent);
 	if (!r)
 		return 0;
 	unmark(n, &undo);
-	if (stand_in != n)
-		nbl_free_clone(stand_in);
-	pull_headers(n, headers_size);
+	if (s.sent != n) {
+		pull_headers(s.sent, s.sent_headers_size);
+		nbl_free_clone(s.sent);
+	}
+	pull_headers(n, s.headers_size);
 	if (original)
 		nbl_dereference(n);
 	return r;

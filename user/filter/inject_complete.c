@@ -57,6 +57,8 @@ static bool end(struct nbl_wfp *wfp, struct nbl *n, struct ended *ret)
 	if (i.substitute) {
 		struct nbl *copy = n;
 
+		if (i.aside)
+			nbl_advance(copy, i.aside, true);
 		n = copy->parent;
 		i = wfp_record_get(n);
 		wfp_injection_end(n);

@@ -217,8 +217,11 @@ uint32_t wfp_older_keep(struct nbl_wfp *wfp, const struct nbl *n);
 int wfp_headers_push_mac(struct nbl *n, const struct nbl_headers *h, struct nbl_pool *pool);
 int wfp_headers_push_ip(struct nbl *n, const struct nbl_headers *h, uint32_t backfill,
 			struct nbl_pool *pool);
-/* Corrects the checksums of all NBs of 'n', which begin at the IP header. */
-void wfp_headers_fix(struct nbl *n);
+/*
+ * Corrects the checksums of all NBs of 'n', which begin at the IP header; 'skip': as
+ * wfp_checksum_fix(), besides what the port is asked for. True if any was wrong.
+ */
+bool wfp_headers_fix(struct nbl *n, int skip);
 
 /* Makes and frees the table of numbers. 0 or -ENOMEM. */
 int wfp_tags_init(struct nbl_wfp *wfp);

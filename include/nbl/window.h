@@ -34,8 +34,9 @@ NBL_API NBL_MUST_CHECK int nbl_nb_retreat(struct nbl_nb *nb, uint32_t delta, uin
 NBL_API int nbl_nb_advance(struct nbl_nb *nb, uint32_t delta, bool free_segments);
 
 /*
- * The same for every NB of 'n': all change or none does. Segments that children of 'n' may
- * show are taken off by nbl_advance() and go back to their pool with 'n' (DV-05).
+ * The same for every NB of 'n': all change or none does. Segments that children of 'n' or
+ * a reassembled NBL may show are taken off by nbl_advance() and go back to their pool with 'n'
+ * (DV-05).
  * Rule: AR-03. Restate NdisRetreatNetBufferListDataStart and NdisAdvanceNetBufferListDataStart.
  */
 NBL_API NBL_MUST_CHECK int nbl_retreat(struct nbl *n, uint32_t delta, uint32_t backfill,

@@ -276,6 +276,32 @@ START_TEST(DV_09_whatever_runs_out_while_putting_together_no_part_is_pinned)
 }
 END_TEST
 
+START_TEST(DV_09_a_segment_a_part_retreated_into_stays_while_the_whole_shows_it)
+{
+	const struct nbl_fragment_params join = { .delta = 0 };
+	struct nbl *n = unit_receive(64, 100), *parts[2], *whole;
+
+	open_big();
+	parts[0] = unit_clone(n);
+	parts[1] = unit_clone(n);
+	ck_assert_int_eq(nbl_retreat(parts[1], 20, 0, big), 0);
+	memset(nbl_nb_data(&parts[1]->nb), 0x5a, 20);
+	ck_assert_int_eq(nbl_alloc_reassembled(parts, 2, &join, big, NULL, &whole), 0);
+	ck_assert_int_eq(nbl_advance(parts[1], 20, true), 0);
+	unit_assert_pattern(&parts[1]->nb, 100);
+	/* whoever gets the frame next writes into it */
+	ck_assert_uint_eq(unit_frames_free(big), 24 - 1);
+	for (uint32_t i = 100; i < 120; i++)
+		ck_assert_uint_eq(*unit_byte(&whole->nb, i), 0x5a);
+	ck_assert_int_eq(nbl_free_reassembled(whole, 0), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(nbl_free_clone(parts[i]), 0);
+	unit_expect_violations(0);
+	close_big();
+	nbl_release(n);
+}
+END_TEST
+
 START_TEST(DV_13_a_partial_clone_has_headers_of_its_own_over_shared_payload)
 {
 	struct nbl *n[2], *clone;
@@ -373,6 +399,7 @@ int main(void)
 		{ DV_09_three_referenced_fragments_become_one_packet_and_go_when_it_does, 1 },
 		{ DV_09_cutting_and_putting_together_gives_the_packet_back, 1 },
 		{ DV_09_whatever_runs_out_while_putting_together_no_part_is_pinned, 3 },
+		{ DV_09_a_segment_a_part_retreated_into_stays_while_the_whole_shows_it, 1 },
 		{ DV_13_a_partial_clone_has_headers_of_its_own_over_shared_payload, 1 },
 		{ DV_13_all_of_a_packet_may_be_header_and_no_more_than_that, 1 },
 		{ BUG_06_no_derivation_assumes_one_nb_or_keeps_the_link_to_the_next_nbl, 5 },

@@ -253,7 +253,9 @@ int nbl_nb_advance(struct nbl_nb *nb, uint32_t delta, bool free_segments)
 
 int nbl_advance(struct nbl *n, uint32_t delta, bool free_segments)
 {
-	bool is_shown = atomic_load_explicit(&n->child_ref_count, memory_order_acquire);
+	/* what it is a part of references it, and is no child */
+	bool is_shown = atomic_load_explicit(&n->child_ref_count, memory_order_acquire) ||
+			__atomic_load_n(&n->nbl_flags, __ATOMIC_RELAXED) & NBL_FLAG_IS_PART;
 
 	for (struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {
 		if (delta > nb->data_length)

@@ -302,6 +302,23 @@ START_TEST(DV_09_a_segment_a_part_retreated_into_stays_while_the_whole_shows_it)
 }
 END_TEST
 
+START_TEST(DV_09_a_first_part_nobody_holds_leaves_the_others_unpinned)
+{
+	const struct nbl_fragment_params join = { .delta = 0 };
+	struct nbl *parts[] = { unit_receive(64, 100), unit_receive(64, 50) }, *whole = NULL;
+
+	open_big();
+	nbl_release(parts[0]);
+	ck_assert_int_eq(nbl_alloc_reassembled(parts, 2, &join, big, NULL, &whole), -EINVAL);
+	unit_expect_violations(1);
+	ck_assert_ptr_null(whole);
+	ck_assert_uint_eq(parts[1]->references, 0);
+	close_big();
+	nbl_release(parts[1]);
+	ck_assert(unit_is_home(parts[1]));
+}
+END_TEST
+
 START_TEST(DV_13_a_partial_clone_has_headers_of_its_own_over_shared_payload)
 {
 	struct nbl *n[2], *clone;
@@ -400,6 +417,7 @@ int main(void)
 		{ DV_09_cutting_and_putting_together_gives_the_packet_back, 1 },
 		{ DV_09_whatever_runs_out_while_putting_together_no_part_is_pinned, 3 },
 		{ DV_09_a_segment_a_part_retreated_into_stays_while_the_whole_shows_it, 1 },
+		{ DV_09_a_first_part_nobody_holds_leaves_the_others_unpinned, 1 },
 		{ DV_13_a_partial_clone_has_headers_of_its_own_over_shared_payload, 1 },
 		{ DV_13_all_of_a_packet_may_be_header_and_no_more_than_that, 1 },
 		{ BUG_06_no_derivation_assumes_one_nb_or_keeps_the_link_to_the_next_nbl, 5 },

@@ -174,6 +174,7 @@ int nbl_build_adopt(struct pool_nbl *p, struct nbl *n, bool will_write)
 	nbl_pool_seal(p, !will_write && nbl_check_is_on(NBL_CHECK_BYTES));
 	r = nbl_claim_add_child(n, &p->nbl, true);
 	if (r < 0) {
+		nbl_drop_parts(p);
 		nbl_pool_give(p);
 		return r;
 	}

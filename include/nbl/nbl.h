@@ -87,9 +87,9 @@ enum nbl_flags {
 /* Whose bits of nbl_flags are whose (DM-15). nbl_flags_write() in info.h keeps them apart. */
 #define NBL_FLAGS_OF_PACKETS	0x000000ffu
 #define NBL_FLAGS_OF_PROTOCOL	0x00000f00u
-#define NBL_FLAGS_OF_MINIPORT	0x0000f000u
+#define NBL_FLAGS_OF_MINIPORT	0x0000c000u
 #define NBL_FLAGS_SCRATCH	0x00ff0000u	/* the current owner's */
-#define NBL_FLAGS_OF_ENGINE	0xff000000u
+#define NBL_FLAGS_OF_ENGINE	0xff003000u
 
 /*
  * Out-of-band information, common to all NBs of an NBL (DM-08); info.h reads and

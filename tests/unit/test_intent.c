@@ -4,6 +4,7 @@
 
 #include <nbl/fragment.h>
 #include <nbl/holding.h>
+#include <nbl/info.h>
 
 #define A 3
 #define B 4
@@ -168,6 +169,27 @@ START_TEST(RF_06_bytes_waiting_to_be_sent_are_copied)
 	}
 	ck_assert_uint_eq(n_copies(), 1);
 	nbl_release(n);
+}
+END_TEST
+
+START_TEST(RF_06_who_writes_flags_does_not_hide_that_a_whole_shows_a_part)
+{
+	const struct nbl_fragment_params join = { .delta = 0 };
+	struct nbl *parts[] = { unit_receive(64, 100), unit_receive(64, 50) }, *whole, *clone;
+
+	begin();
+	for (int i = 0; i < 2; i++)
+		parts[i]->holder = A;
+	ck_assert_int_eq(nbl_alloc_reassembled(parts, 2, &join, unit.data, NULL, &whole), 0);
+	ck_assert_int_eq(nbl_flags_write(parts[1], ~NBL_FLAGS_OF_ENGINE, 0), 0);
+	reference_as(A, parts[1], true);
+	clone = clone_as(A, parts[1]);
+	ck_assert_uint_eq(clone->kind, NBL_KIND_DEEP_CLONE);
+	ck_assert_int_eq(nbl_free_clone(clone), 0);
+	dereference_as(A, parts[1]);
+	ck_assert_int_eq(nbl_free_reassembled(whole, 0), 0);
+	for (int i = 0; i < 2; i++)
+		nbl_release(parts[i]);
 }
 END_TEST
 
@@ -383,6 +405,7 @@ int main(void)
 		{ RF_06_another_child_can_see_the_bytes_so_they_are_copied, 1 },
 		{ RF_06_another_owner_can_see_the_bytes_so_they_are_copied, 1 },
 		{ RF_06_bytes_waiting_to_be_sent_are_copied, 1 },
+		{ RF_06_who_writes_flags_does_not_hide_that_a_whole_shows_a_part, 1 },
 		{ RF_06_a_clone_on_another_thread_than_the_announcement_is_made_deep, 2 },
 		{ RF_06_without_an_announcement_clones_share_whoever_else_looks, 1 },
 		{ RF_06_with_no_frames_for_a_copy_there_is_no_clone_at_all, 1 },

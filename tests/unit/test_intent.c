@@ -172,6 +172,28 @@ START_TEST(RF_06_bytes_waiting_to_be_sent_are_copied)
 }
 END_TEST
 
+START_TEST(RF_06_what_was_originated_and_is_not_back_is_copied)
+{
+	struct nbl *n = unit_receive(64, 100), *copy, *clone;
+
+	begin();
+	ck_assert_int_eq(nbl_alloc_copy(n, unit.pool, unit.data, &copy), 0);
+	nbl_release(n);
+	copy->holder = A;
+	for (int i = 0; i < 2; i++) {
+		copy->is_out = i;
+		reference_as(A, copy, true);
+		clone = clone_as(A, copy);
+		ck_assert_uint_eq(clone->kind, i ? NBL_KIND_DEEP_CLONE : NBL_KIND_CLONE);
+		ck_assert_int_eq(nbl_free_clone(clone), 0);
+		dereference_as(A, copy);
+	}
+	ck_assert_uint_eq(n_copies(), 1);
+	copy->is_out = false;
+	ck_assert_int_eq(nbl_free(copy), 0);
+}
+END_TEST
+
 START_TEST(RF_06_who_writes_flags_does_not_hide_that_a_whole_shows_a_part)
 {
 	const struct nbl_fragment_params join = { .delta = 0 };
@@ -405,6 +427,7 @@ int main(void)
 		{ RF_06_another_child_can_see_the_bytes_so_they_are_copied, 1 },
 		{ RF_06_another_owner_can_see_the_bytes_so_they_are_copied, 1 },
 		{ RF_06_bytes_waiting_to_be_sent_are_copied, 1 },
+		{ RF_06_what_was_originated_and_is_not_back_is_copied, 1 },
 		{ RF_06_who_writes_flags_does_not_hide_that_a_whole_shows_a_part, 1 },
 		{ RF_06_a_clone_on_another_thread_than_the_announcement_is_made_deep, 2 },
 		{ RF_06_without_an_announcement_clones_share_whoever_else_looks, 1 },

@@ -171,6 +171,9 @@ static bool is_seen_only_by(const struct nbl *n, uint16_t holder, uint32_t n_chi
 	bool is_owner = n->holder == holder && !is_dropped;
 	bool owner_gone = claims & NBL_CLAIM_OWNER_GONE;
 
+	/* whoever is noted as its holder, it is with those below, or being sent */
+	if (n->is_out)
+		return false;
 	/* a reference that a reassembled NBL has of it is of whoever sees that, too */
 	return !(__atomic_load_n(&n->nbl_flags, __ATOMIC_RELAXED) & NBL_FLAG_IS_PART) &&
 	       atomic_load_explicit(&n->child_ref_count, memory_order_relaxed) == n_children &&

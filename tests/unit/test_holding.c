@@ -2,7 +2,9 @@
 /* test_holding.c - who holds how much, up to which limit, and the list of what is out. */
 #include "unit.h"
 
+#include <nbl/fragment.h>
 #include <nbl/holding.h>
+#include <nbl/raw.h>
 
 #define A 3
 #define B 4
@@ -190,6 +192,31 @@ START_TEST(HP_04_a_holder_in_copy_only_mode_gets_deep_clones)
 }
 END_TEST
 
+START_TEST(HP_04_a_holder_in_copy_only_mode_gets_nothing_that_shares)
+{
+	const struct nbl_holding_limits copies = { .copies_only = true };
+	const struct nbl_fragment_params params = { .max_length = 50 };
+	struct nbl *n = unit_receive(64, 100), *out = NULL;
+	struct nbl_holding h;
+
+	nbl_set_default_pools(unit.pool, unit.data);
+	n->holder = A;
+	nbl_holding_set_limits(A, &copies);
+	ck_assert_int_eq(nbl_alloc_fragments(n, &params, unit.data, NULL, &out), -EDQUOT);
+	ck_assert_int_eq(nbl_alloc_reassembled(&n, 1, &params, unit.data, NULL, &out), -EDQUOT);
+	ck_assert_int_eq(nbl_alloc_partial_clone(n, 14, 0, unit.data, NULL, &out), -EDQUOT);
+	ck_assert_ptr_null(nbl_raw_alloc_clone(n, unit.data, 0));
+	ck_assert_ptr_null(out);
+	ck_assert_uint_eq(n->claims, 1);
+	unit_assert_full(unit.data);
+	nbl_holding_get(A, &h);
+	ck_assert_uint_eq(h.clones, 0);
+	ck_assert_uint_eq(h.refused, 4);
+	set_limits(A, 0, 0, 0);
+	nbl_release(n);
+}
+END_TEST
+
 struct seen {
 	const struct nbl *n[UNIT_N_NBLS];
 	struct nbl_pins pins[UNIT_N_NBLS];
@@ -367,6 +394,7 @@ int main(void)
 		{ RF_16_each_tier_has_a_limit_of_its_own, 1 },
 		{ HP_04_clones_beyond_the_limit_are_made_deep_and_references_are_counted, 1 },
 		{ HP_04_a_holder_in_copy_only_mode_gets_deep_clones, 1 },
+		{ HP_04_a_holder_in_copy_only_mode_gets_nothing_that_shares, 1 },
 		{ HP_05_every_nbl_that_is_out_is_listed_with_its_holder_age_and_reasons, 1 },
 		{ PL_05_a_pool_that_is_busy_tells_of_each_nbl_that_keeps_it, 1 },
 		{ RF_02_a_missing_dereference_is_shown_with_the_holder_who_owes_it, 1 },

@@ -78,7 +78,8 @@ bool nbl_holding_charge(uint16_t holder, enum nbl_tier tier)
 {
 	struct account *a = account_of(holder);
 
-	if (NBL_LIKELY(!use(a, &a->used[tier], tier)))
+	if (NBL_LIKELY(!use(a, &a->used[tier], tier) &&
+		       !(tier == NBL_TIER_HELD && nbl_holding_is_copies_only(holder))))
 		return true;
 	nbl_holding_uncharge(holder, tier);
 	count(&a->refused);

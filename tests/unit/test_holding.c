@@ -217,6 +217,35 @@ START_TEST(HP_04_a_holder_in_copy_only_mode_gets_nothing_that_shares)
 }
 END_TEST
 
+/* More references of one NBL by one holder than its word of holders can count. */
+START_TEST(RF_06_however_many_references_one_holder_has_another_does_not_look_alone)
+{
+	struct nbl *n = unit_receive(64, 100), *clone;
+	struct nbl_holding h;
+	uint32_t count = 0;
+
+	nbl_set_default_pools(unit.pool, unit.data);
+	n->holder = A;
+	for (int i = 0; i < 3; i++)
+		nbl_reference(n, true);
+	nbl_holder_enter(9);
+	while (count < 1u << 16 && nbl_claim_reference(n))
+		count++;
+	unit_expect_violations(count < 1u << 16);
+	/* room for the clone's own claim */
+	ck_assert_int_eq(nbl_dereference(n), 0);
+	nbl_holder_enter(NBL_HOLDER_OF_NBL);
+	clone = unit_clone(n);
+	ck_assert_uint_eq(clone->kind, NBL_KIND_DEEP_CLONE);
+	ck_assert_int_eq(nbl_free_clone(clone), 0);
+	for (uint32_t i = 0; i < count + 2; i++)
+		ck_assert_int_eq(nbl_dereference(n), 0);
+	nbl_holding_get(0, &h);
+	ck_assert_uint_eq(h.references, 0);
+	nbl_release(n);
+}
+END_TEST
+
 struct seen {
 	const struct nbl *n[UNIT_N_NBLS];
 	struct nbl_pins pins[UNIT_N_NBLS];
@@ -395,6 +424,7 @@ int main(void)
 		{ HP_04_clones_beyond_the_limit_are_made_deep_and_references_are_counted, 1 },
 		{ HP_04_a_holder_in_copy_only_mode_gets_deep_clones, 1 },
 		{ HP_04_a_holder_in_copy_only_mode_gets_nothing_that_shares, 1 },
+		{ RF_06_however_many_references_one_holder_has_another_does_not_look_alone, 1 },
 		{ HP_05_every_nbl_that_is_out_is_listed_with_its_holder_age_and_reasons, 1 },
 		{ PL_05_a_pool_that_is_busy_tells_of_each_nbl_that_keeps_it, 1 },
 		{ RF_02_a_missing_dereference_is_shown_with_the_holder_who_owes_it, 1 },

@@ -10,7 +10,8 @@
 #include "core/pool_internal.h"
 #include "core/slab.h"
 
-#define MAX_CLAIMS (NBL_CLAIM_DEEP - 4096)	/* no thread comes so late that one runs over */
+/* no thread comes so late that one runs over, here or of references without a place (holding.c) */
+#define MAX_CLAIMS (UINT16_MAX - 4096)
 #define MAX_DEEP (1024u)			/* of 2047; those beyond keep the bytes, too */
 
 static _Atomic bool is_strict;

@@ -38,14 +38,16 @@ NBL_API void nbl_raw_count_children(bool yes);
 NBL_API struct nbl *nbl_raw_alloc_clone(struct nbl *n, struct nbl_pool *pool, uint32_t flags);
 
 /*
- * Frees a clone (takes). -EINVAL, counted as a violation, if it is none or was made with other
- * flags: 'n' unchanged then. Rule: DV-03. Restates NdisFreeCloneNetBufferList.
+ * Frees a clone (takes). -EINVAL, counted as a violation, if it is none, was made with other
+ * flags or a module has it out (TX-01): 'n' unchanged then. Rule: DV-03. Restates
+ * NdisFreeCloneNetBufferList.
  */
 NBL_API int nbl_raw_free_clone(struct nbl *n, uint32_t flags);
 
 /*
  * Gives 'n' back as nbl_release() (takes on success). -EBUSY, counted as a violation, while its
- * child_ref_count is not 0: the caller still owns it then. Rule: DV-05.
+ * child_ref_count is not 0, and -EINVAL while a module has it out (TX-01): 'n' unchanged then.
+ * Rule: DV-05.
  */
 NBL_API int nbl_raw_release(struct nbl *n);
 

@@ -96,6 +96,21 @@ START_TEST(DV_03_freeing_with_other_flags_is_refused_and_counted)
 }
 END_TEST
 
+START_TEST(TX_01_a_raw_clone_that_was_originated_is_not_freed_before_it_is_back)
+{
+	struct nbl *n = unit_receive(64, 100), *clone = nbl_raw_alloc_clone(n, unit.pool, 0);
+
+	clone->is_out = true;
+	ck_assert_int_eq(nbl_raw_free_clone(clone, 0), -EINVAL);
+	ck_assert_int_eq(nbl_raw_release(clone), -EINVAL);
+	unit_expect_violations(2);
+	ck_assert_uint_eq(clone->claims, 1);
+	clone->is_out = false;
+	ck_assert_int_eq(nbl_raw_free_clone(clone, 0), 0);
+	nbl_release(n);
+}
+END_TEST
+
 START_TEST(DV_05_a_raw_return_with_children_out_is_refused_and_counted)
 {
 	struct nbl *n = unit_receive(64, 100), *clone = nbl_raw_alloc_clone(n, unit.pool, 0);
@@ -150,6 +165,7 @@ int main(void)
 		{ DV_04_asked_to_count_raw_clones_are_children_like_native_ones, 2 },
 		{ DV_03_with_the_original_segments_headroom_and_header_are_the_parents, 1 },
 		{ DV_03_freeing_with_other_flags_is_refused_and_counted, 1 },
+		{ TX_01_a_raw_clone_that_was_originated_is_not_freed_before_it_is_back, 1 },
 		{ DV_05_a_raw_return_with_children_out_is_refused_and_counted, 1 },
 		{ DV_05_a_parent_that_went_home_under_a_hand_counted_child_is_counted_once, 1 },
 		{ DV_04_a_raw_clone_of_an_exhausted_pool_is_null_and_takes_nothing, 2 },

@@ -63,6 +63,8 @@ int nbl_raw_free_clone(struct nbl *n, uint32_t flags)
 		return -EINVAL;
 	if (n->kind != NBL_KIND_CLONE || n->clone_flags != flags)
 		return nbl_violation("DV-03: clone freed with other flags", nbl_holder_of(n));
+	if (n->is_out)
+		return nbl_violation("TX-01: freed while it is out", nbl_holder_of(n));
 	return nbl_claim_end_owner(n);
 }
 
@@ -76,5 +78,7 @@ int nbl_raw_release(struct nbl *n)
 		nbl_violation("DV-05: parent given back before its children", nbl_holder_of(n));
 		return -EBUSY;
 	}
+	if (n->is_out)
+		return nbl_violation("TX-01: given back while it is out", nbl_holder_of(n));
 	return nbl_claim_end_owner(n);
 }

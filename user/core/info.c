@@ -19,6 +19,11 @@
 /* What describes the bytes, wherever they go. */
 #define INHERITED COPIED_RECEIVE
 
+/* What may be known of a packet that came; the other bits ask for something to be done to it. */
+#define CHECKSUM_PROVED \
+	((uint32_t)(NBL_CHECKSUM_IP_GOOD | NBL_CHECKSUM_L4_GOOD | NBL_CHECKSUM_IP_BAD | \
+		    NBL_CHECKSUM_L4_BAD))
+
 static const struct nbl_lineage_ops *_Atomic lineage_ops;
 
 static void mark(struct nbl *n, uint32_t flag)
@@ -160,7 +165,7 @@ bool nbl_metadata_harvest(struct nbl *n)
 	if (m.valid & NBL_METADATA_VLAN)
 		n->info[NBL_INFO_VLAN] = m.vlan_tci;
 	if (m.valid & NBL_METADATA_CHECKSUM)
-		n->info[NBL_INFO_CHECKSUM] = m.checksum;
+		n->info[NBL_INFO_CHECKSUM] = m.checksum & CHECKSUM_PROVED;
 	if (m.valid & NBL_METADATA_COOKIE)
 		n->info[NBL_INFO_METADATA] = m.cookie;
 	/* nobody else has it yet */

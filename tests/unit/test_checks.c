@@ -8,6 +8,7 @@
 #include "unit.h"
 
 #include <nbl/checks.h>
+#include <nbl/fragment.h>
 #include <nbl/raw.h>
 
 #include "core/slab.h"
@@ -101,6 +102,21 @@ static int signal_of(void (*act)(struct nbl *n), struct nbl *n)
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
+
+static void clone_in_part_checking(struct nbl *n)
+{
+	struct nbl *out;
+
+	nbl_set_checks(NBL_CHECK_KNOWN);
+	if (nbl_alloc_partial_clone(n, 14, 0, unit.pool, unit.data, &out) != -EINVAL)
+		abort();
+}
+
+START_TEST(DM_16_a_partial_clone_of_an_nbl_that_was_made_up_reads_nothing_of_it)
+{
+	ck_assert_int_eq(signal_of(clone_in_part_checking, (struct nbl *)(uintptr_t)NBL_CACHE_LINE), 0);
+}
+END_TEST
 
 static void dereference_aborting(struct nbl *n)
 {
@@ -377,6 +393,7 @@ int main(void)
 		{ DM_16_nbls_of_pools_and_of_receive_frames_are_known_and_others_are_not, 1 },
 		{ DM_16_runs_of_nbls_join_and_make_room_for_what_lies_there_later, 1 },
 		{ DM_16_with_the_check_on_no_call_touches_an_nbl_that_was_made_up, 1 },
+		{ DM_16_a_partial_clone_of_an_nbl_that_was_made_up_reads_nothing_of_it, 1 },
 		{ RF_02_with_the_check_on_one_dereference_too_many_aborts, 1 },
 		{ a_broken_rule_is_told_with_the_holder_who_broke_it, 1 },
 		{ DV_11_what_a_borrower_did_not_restore_is_named_and_counted, 10 },

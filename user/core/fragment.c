@@ -243,7 +243,7 @@ int nbl_alloc_partial_clone(struct nbl *n, uint32_t header_length, uint32_t head
 			    struct nbl **ret_clone)
 {
 	const struct nbl_fragment_params params = { .delta = header_length, .backfill = headroom };
-	const struct nbl_nb *src = n->first_nb;
+	const struct nbl_nb *src;
 	struct nbl_builder b;
 	int r;
 
@@ -258,6 +258,7 @@ int nbl_alloc_partial_clone(struct nbl *n, uint32_t header_length, uint32_t head
 	r = finish(b.p, n, &params, data_pool);
 	if (r < 0)
 		return r;
+	src = n->first_nb;
 	for (struct nbl_nb *nb = b.p->nbl.first_nb; nb; nb = nb->next, src = src->next)
 		nbl_nb_copy(nb, 0, src, 0, header_length);
 	*ret_clone = &b.p->nbl;

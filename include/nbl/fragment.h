@@ -4,7 +4,8 @@
  *
  * All share the payload, which must not be written, and pin what they were made
  * of like nbl_alloc_clone(). What lies in front of it, 'delta' or header bytes,
- * is the new NBL's own. Each call takes descriptors from 'nbl_pool' and memory for
+ * is the new NBL's own; where that is not written yet, the NBL says nothing of IP, TCP or UDP until
+ * nbl_parse() (DM-14). Each call takes descriptors from 'nbl_pool' and memory for
  * headers from 'data_pool' (borrows; NULL = default) and returns 0; -EINVAL if a packet is
  * shorter than asked for, or as nbl_alloc_deep_clone(); -ENOBUFS; -EDQUOT: nothing is
  * allocated and nothing changed then.

@@ -107,6 +107,27 @@ START_TEST(DV_08_the_payload_is_shared_and_pins_the_original)
 }
 END_TEST
 
+START_TEST(DM_14_nothing_is_claimed_of_packets_whose_headers_are_not_written)
+{
+	const struct nbl_fragment_params params = { .start_offset = 14, .max_length = 50, .delta = 14 };
+	const uint32_t flags = NBL_FLAG_IS_IPV4 | NBL_FLAG_IS_TCP;
+	struct nbl *n = unit_receive(64, 100), *out;
+
+	n->nbl_flags |= flags;
+	ck_assert_int_eq(nbl_alloc_fragments(n, &params, unit.data, unit.data, &out), 0);
+	ck_assert_uint_eq(out->nbl_flags & flags, 0);
+	ck_assert_int_eq(nbl_free_fragments(out, 14), 0);
+	ck_assert_int_eq(nbl_alloc_reassembled(&n, 1, &params, unit.data, unit.data, &out), 0);
+	ck_assert_uint_eq(out->nbl_flags & flags, 0);
+	ck_assert_int_eq(nbl_free_reassembled(out, 14), 0);
+	/* a partial clone's are the original's own */
+	ck_assert_int_eq(nbl_alloc_partial_clone(n, 14, 0, unit.data, unit.data, &out), 0);
+	ck_assert_uint_eq(out->nbl_flags & flags, flags);
+	ck_assert_int_eq(nbl_free_clone(out), 0);
+	nbl_release(n);
+}
+END_TEST
+
 START_TEST(DV_08_freeing_with_another_delta_or_as_another_kind_is_refused_and_counted)
 {
 	const struct nbl_fragment_params params = { .max_length = 50, .delta = 14 };
@@ -410,6 +431,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		{ DV_08_each_packet_is_cut_by_itself_into_pieces_of_at_most_the_length, 1 },
 		{ DV_08_the_payload_is_shared_and_pins_the_original, 1 },
+		{ DM_14_nothing_is_claimed_of_packets_whose_headers_are_not_written, 1 },
 		{ DV_08_freeing_with_another_delta_or_as_another_kind_is_refused_and_counted, 1 },
 		{ DV_08_what_cannot_be_cut_leaves_everything_as_it_was, 3 },
 		{ DV_08_whatever_runs_out_while_cutting_nothing_is_taken, 4 },

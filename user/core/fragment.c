@@ -70,6 +70,9 @@ static int finish(struct pool_nbl *p, struct nbl *n, const struct nbl_fragment_p
 	int r;
 
 	nbl_inherit(&p->nbl, n);
+	/* what the original's headers proved is not true of what has none yet, or another's */
+	if (p->nbl.kind != NBL_KIND_CLONE)
+		p->nbl.nbl_flags &= ~(uint32_t)NBL_FLAGS_PROTOCOL;
 	p->delta = params->delta;
 	r = nbl_build_adopt(p, n, false);
 	if (r < 0)

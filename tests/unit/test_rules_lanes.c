@@ -137,6 +137,63 @@ START_TEST(RX_13_handlers_of_one_module_run_on_two_lanes_at_the_same_time)
 }
 END_TEST
 
+static struct nbl_chain kept;
+
+/* Keeps what comes by lane 0, and gives it back by the other. */
+static void keep_or_give(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags)
+{
+	(void)port;
+	(void)flags;
+	nbl_chain_join(&kept, &chain);
+	if (!f->lane)
+		return;
+	nbl_filter_return(f, kept);
+	kept = NBL_CHAIN_EMPTY;
+}
+
+static const struct nbl_module mixing = {
+	.version = NBL_MODULE_VERSION, .size = sizeof(struct nbl_module), .name = "mixing",
+	.flags = NBL_MODULE_HOLDS, .receive = keep_or_give, .status = nbl_filter_pass_status,
+};
+
+static void turn(uint32_t lane)
+{
+	struct nbl_lane *before = nbl_lane_enter(&lanes[lane]);
+
+	nbl_lane_turn(&lanes[lane]);
+	nbl_lane_enter(before);
+}
+
+static uint64_t held_on(uint32_t lane)
+{
+	return lanes[lane].figures.frames[NBL_FRAME_HELD];
+}
+
+START_TEST(RX_10_what_came_by_one_lane_and_is_returned_by_another_comes_home_on_its_own)
+{
+	char error[128];
+
+	begin();
+	ck_assert_int_eq(nbl_stack_insert(&stack, &mixing, NULL, 0, 0, error, sizeof(error)), 0);
+	for (uint32_t l = 0; l < N_LANES; l++)
+		turn(l);
+	rig_deliver(&rig, 0, 10);
+	turn(0);
+	ck_assert_uint_eq(held_on(0), 10);
+	rig_deliver(&rig, 1, 3);
+	turn(1);
+	/* lane 0 alone moves its frames, and it has not had its turn */
+	ck_assert_uint_eq(held_on(0), 10);
+	ck_assert_uint_eq(held_on(1), 0);
+	ck_assert_uint_eq(lanes[1].figures.outcomes[NBL_OUTCOME_CONSUMED] +
+			  lanes[1].figures.outcomes[NBL_OUTCOME_RETURNED], 3);
+	turn(0);
+	ck_assert_uint_eq(held_on(0), 0);
+	ck_assert_uint_eq(lanes[0].figures.outcomes[NBL_OUTCOME_RETURNED], 10);
+	end();
+}
+END_TEST
+
 START_TEST(PT_04_a_send_goes_to_the_lane_of_its_port)
 {
 	struct nbl_ports ports;
@@ -164,6 +221,7 @@ int main(void)
 {
 	const struct rig_test tests[] = {
 		{ RX_13_handlers_of_one_module_run_on_two_lanes_at_the_same_time, 1 },
+		{ RX_10_what_came_by_one_lane_and_is_returned_by_another_comes_home_on_its_own, 1 },
 		{ PT_04_a_send_goes_to_the_lane_of_its_port, 1 },
 	};
 

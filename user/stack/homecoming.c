@@ -79,6 +79,12 @@ static enum nbl_origin ends_at(const struct nbl_lane *lane, const struct nbl *n)
 	return n->kind == NBL_KIND_RECEIVE ? NBL_ORIGIN_PORT : nbl_handle_origin(n->source_handle);
 }
 
+/* True if 'n' came by this lane: another's frames and figures are its own to touch. */
+static inline bool is_from(const struct nbl_lane *lane, const struct nbl *n)
+{
+	return n->kind == NBL_KIND_RECEIVE && nbl_lane_home_queue(n)->lane == lane;
+}
+
 /* Gives 'n', which has more to it than a frame, back where it is from, or into 'ended' to be given. */
 static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *ended)
 {
@@ -96,7 +102,7 @@ static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *
 		nbl_chain_append(&ended[origin], n);
 		return;
 	}
-	if (n->kind == NBL_KIND_RECEIVE)
+	if (is_from(lane, n))
 		nbl_lane_mark_kept(lane, n);
 	if (n->kind == NBL_KIND_REASSEMBLED && origin == NBL_ORIGIN_PORT) {
 		/* received in several frames, of which the first is counted for all (DM-02) */
@@ -118,7 +124,7 @@ void nbl_lane_bring_home(struct nbl_lane *lane, struct nbl_chain chain, uint16_t
 		if (n->outcome == NBL_OUTCOME_RETURNED)
 			n->holder = place;
 		/* Nobody else can claim it any more, so no atomic subtraction is needed. */
-		if (NBL_LIKELY(nbl_claim_is_sole(n)))
+		if (NBL_LIKELY(nbl_claim_is_sole(n) && is_from(lane, n)))
 			come_home(lane, n);
 		else
 			bring_other(lane, n, ended);

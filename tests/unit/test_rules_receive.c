@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_rules_receive.c - packets of several ring entries, and what holding does to receiving. */
 #include <nbl/fragment.h>
+#include <nbl/holding.h>
 
 #include "unit/lane_send.h"
 
@@ -138,6 +139,29 @@ START_TEST(DM_02_a_packet_that_cannot_be_put_together_is_dropped_whole_and_its_f
 END_TEST
 
 /* _i: ended from outside, or crashed; with one, or two, of the three entries in hand. */
+/* Whoever dropped what was last in the first frame has nothing to do with what is there now. */
+START_TEST(DM_02_a_packet_is_put_together_on_nobodys_account)
+{
+	const struct nbl_holding_limits none_shared = { .copies_only = true }, no_limits = { 0 };
+
+	begin_sends(RIG_SHAPE(0), only_probe);
+	probe.receive = keep;
+	nbl_lane_enter(&rig.lane);
+	for (uint32_t frame = 0; frame < 256; frame++)
+		rig.nbls[frame].holder = rig.stack.modules[0].id;
+	nbl_holding_set_limits(rig.stack.modules[0].id, &none_shared);
+	deliver_pieces(3, true);
+	rig_turn(&rig);
+	nbl_holding_set_limits(rig.stack.modules[0].id, &no_limits);
+	nbl_lane_enter(&rig.lane);
+	ck_assert_uint_eq(probe.kept.n_nbls, 1);
+	check_pieces(probe.kept.head->first_nb, 3);
+	return_one(nbl_chain_pop(&probe.kept));
+	ck_assert_uint_eq(frames_at_home(), 256);
+	end_whole(0);
+}
+END_TEST
+
 START_TEST(DM_02_of_a_packet_that_a_death_tore_nothing_is_delivered)
 {
 	const struct nbl_ledger_entry in_hand = { .state = NBL_FRAME_HAND };
@@ -260,6 +284,7 @@ int main(void)
 	const struct rig_test tests[] = {
 		{ DM_02_a_packet_of_three_entries_is_one_nbl_with_one_nb_of_three_segments, 3 },
 		{ DM_02_a_packet_that_cannot_be_put_together_is_dropped_whole_and_its_frames_are_home, 3 },
+		{ DM_02_a_packet_is_put_together_on_nobodys_account, 1 },
 		{ DM_02_of_a_packet_that_a_death_tore_nothing_is_delivered, 4 },
 		{ DM_02_a_burst_ends_between_packets, 1 },
 		{ DM_02_a_packet_of_three_entries_is_lent_like_any_other_when_frames_are_short, 1 },

@@ -75,25 +75,3 @@ void model_completed(void *context, struct nbl_chain chain, int status)
 		nbl_callout_free(m->params.wfp, m->id, n);
 	}
 }
-
-void model_inject_frame(struct model *m, struct nbl *clone, uint32_t port, bool inbound)
-{
-	const struct nbl_inject_target target = { .port = port };
-	struct nbl_chain chain = NBL_CHAIN_EMPTY;
-	int r;
-
-	nbl_chain_append(&chain, clone);
-	if (inbound)
-		r = nbl_inject_mac_receive(m->params.wfp, m->handle, NULL, &target, chain,
-					   model_completed, m);
-	else
-		r = nbl_inject_mac_send(m->params.wfp, m->handle, NULL, &target, chain,
-					model_completed, m);
-	if (!r) {
-		atomic_fetch_add(&m->injected, 1);
-		return;
-	}
-	/* refused: it is still ours, and its completion will never come (IN-04) */
-	atomic_fetch_add(&m->missed, 1);
-	nbl_callout_free(m->params.wfp, m->id, clone);
-}

@@ -10,8 +10,10 @@
 #include "modules/callouts.h"
 
 #define MODEL_MAC_LAYERS \
-	(NBL_LAYER_BIT(NBL_LAYER_INBOUND_MAC_FRAME_NATIVE) | NBL_LAYER_BIT(NBL_LAYER_INBOUND_MAC_FRAME_ETHERNET) | \
-	 NBL_LAYER_BIT(NBL_LAYER_OUTBOUND_MAC_FRAME_NATIVE) | NBL_LAYER_BIT(NBL_LAYER_OUTBOUND_MAC_FRAME_ETHERNET))
+	(NBL_LAYER_BIT(NBL_LAYER_INBOUND_MAC_FRAME_NATIVE) | \
+	 NBL_LAYER_BIT(NBL_LAYER_INBOUND_MAC_FRAME_ETHERNET) | \
+	 NBL_LAYER_BIT(NBL_LAYER_OUTBOUND_MAC_FRAME_NATIVE) | \
+	 NBL_LAYER_BIT(NBL_LAYER_OUTBOUND_MAC_FRAME_ETHERNET))
 
 struct model {
 	struct model_params params;
@@ -42,8 +44,5 @@ static inline void model_absorb(struct nbl_classify_out *out)
 
 /* Completion function of them all: counts, and frees the clones (takes 'chain'). */
 void model_completed(void *context, struct nbl_chain chain, int status);
-
-/* Injects the whole frame 'clone' (takes) back to the path it came from; freed and counted if that fails. */
-void model_inject_frame(struct model *m, struct nbl *clone, uint32_t port, bool inbound);
 
 #endif

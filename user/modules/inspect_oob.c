@@ -6,18 +6,17 @@
  * thread or by a timer: inject the clone or free it. The clone is ours at once; it pins the
  * original, whose bytes it shares.
  */
-#include "modules/callout_model.h"
+#include "modules/callouts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include <nbl/window.h>
 
-#include "modules/oob_queue.h"
+#include "modules/oob.h"
 
 struct inspect_oob {
-	struct model model;
-	struct oob_queue queue;
+	struct oob oob;
 };
 
 /* A clone of the whole frame: this layer's data may begin behind its headers (CL-15). */
@@ -37,22 +36,35 @@ static struct nbl *clone_frame(struct model *m, const struct nbl_classify_in *in
 static void classify(const struct nbl_classify_in *in, struct nbl_classify_out *out)
 {
 	struct inspect_oob *m = in->context;
-	struct oob_item item = {
-		.port = in->values->port,
-		.inbound = in->values->direction == NBL_DIRECTION_INBOUND,
-		.due_ns = in->now_ns + m->model.params.hold_ns,
-	};
+	struct model *model = &m->oob.model;
+	struct nbl *clone;
 
 	out->action = NBL_ACTION_CONTINUE;
-	if (!model_may_answer(&m->model, in, out))
+	if (!model_may_answer(model, in, out))
 		return;
-	item.n = clone_frame(&m->model, in);
-	if (!item.n || !oob_queue_put(&m->queue, item)) {
-		atomic_fetch_add(&m->model.missed, 1);
-		nbl_callout_free(in->wfp, m->model.id, item.n);
+	clone = clone_frame(model, in);
+	if (!clone) {
+		atomic_fetch_add(&model->missed, 1);
+		return;
+	}
+	if (!oob_hold(&m->oob, in, clone)) {
+		nbl_callout_free(in->wfp, model->id, clone);
 		return;
 	}
 	model_absorb(out);
+}
+
+static void decide(struct inspect_oob *m, const struct oob_item *item)
+{
+	struct model *model = &m->oob.model;
+
+	if (model->params.allow(model->params.arg, item->n)) {
+		oob_inject(&m->oob, item, item->n);
+		return;
+	}
+	/* not injected: that is how a pended packet is discarded (PE-01) */
+	atomic_fetch_add(&model->discarded, 1);
+	nbl_callout_free(model->params.wfp, model->id, item->n);
 }
 
 uint32_t inspect_oob_run(struct inspect_oob *m, uint64_t now_ns)
@@ -60,25 +72,19 @@ uint32_t inspect_oob_run(struct inspect_oob *m, uint64_t now_ns)
 	const struct oob_item *first;
 	uint32_t n_done = 0;
 
-	while ((first = oob_queue_first(&m->queue)) && first->due_ns <= now_ns) {
+	while ((first = oob_queue_first(&m->oob.queue)) && first->due_ns <= now_ns) {
 		struct oob_item item = *first;
 
-		oob_queue_drop(&m->queue);
+		oob_queue_drop(&m->oob.queue);
+		decide(m, &item);
 		n_done++;
-		if (m->model.params.allow(m->model.params.arg, item.n)) {
-			model_inject_frame(&m->model, item.n, item.port, item.inbound);
-			continue;
-		}
-		/* not injected: that is how a pended packet is discarded (PE-01) */
-		atomic_fetch_add(&m->model.discarded, 1);
-		nbl_callout_free(m->model.params.wfp, m->model.id, item.n);
 	}
 	return n_done;
 }
 
 uint64_t inspect_oob_next(struct inspect_oob *m)
 {
-	const struct oob_item *first = oob_queue_first(&m->queue);
+	const struct oob_item *first = oob_queue_first(&m->oob.queue);
 
 	return first ? first->due_ns : 0;
 }
@@ -98,11 +104,8 @@ int inspect_oob_new(const struct model_params *params, struct inspect_oob **ret)
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
-	r = oob_queue_init(&m->queue, params->limit);
-	if (!r)
-		r = model_start(&m->model, params, &c, NBL_INJECT_L2);
+	r = oob_start(&m->oob, params, &c);
 	if (r < 0) {
-		oob_queue_done(&m->queue);
 		free(m);
 		return r;
 	}
@@ -112,24 +115,19 @@ int inspect_oob_new(const struct model_params *params, struct inspect_oob **ret)
 
 int inspect_oob_free(struct inspect_oob *m)
 {
-	int r;
+	int r = m ? oob_stop(&m->oob) : 0;
 
-	if (!m)
-		return 0;
-	r = model_stop(&m->model);
-	if (r < 0)
-		return r;
-	oob_queue_done(&m->queue);
-	free(m);
-	return 0;
+	if (!r)
+		free(m);
+	return r;
 }
 
 uint32_t inspect_oob_id(const struct inspect_oob *m)
 {
-	return m->model.id;
+	return m->oob.model.id;
 }
 
 void inspect_oob_get_counts(const struct inspect_oob *m, struct nbl_callout_kind_counts *ret)
 {
-	model_get_counts(&m->model, ret);
+	model_get_counts(&m->oob.model, ret);
 }

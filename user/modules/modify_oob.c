@@ -7,54 +7,46 @@
  * clone keeps the original alive), edit, inject. The library decides whether the
  * clone may share the bytes or needs its own: writing is safe either way (RF-06).
  */
-#include "modules/callout_model.h"
+#include "modules/callouts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "modules/oob_queue.h"
+#include "modules/oob.h"
 
 struct modify_oob {
-	struct model model;
-	struct oob_queue queue;
+	struct oob oob;
 };
 
 /*
- * Queues 'item' and references its packet, announcing writes. False if there is no room: then
+ * Holds the packet of 'in', references it and announces writes. False if there is no room: then
  * none were announced, which would keep the filters below from blocking it (RF-08).
  */
-static bool keep(struct modify_oob *m, struct oob_item item)
+static bool keep(struct modify_oob *m, const struct nbl_classify_in *in)
 {
-	struct nbl_wfp *wfp = m->model.params.wfp;
-	bool kept;
+	struct model *model = &m->oob.model;
+	bool held;
 
-	if (nbl_callout_reference(wfp, m->model.id, item.n, false) < 0)
+	if (nbl_callout_reference(in->wfp, model->id, in->n, false) < 0) {
+		atomic_fetch_add(&model->missed, 1);
 		return false;
+	}
 	/* whoever takes it out waits until it is let go, so not before we are done here */
-	kept = oob_queue_put(&m->queue, item);
-	if (!kept || !nbl_callout_reference(wfp, m->model.id, item.n, true))
-		nbl_callout_dereference(wfp, m->model.id, item.n);
-	return kept;
+	held = oob_hold(&m->oob, in, in->n);
+	/* the reference that announces takes the place of the first */
+	if (!held || !nbl_callout_reference(in->wfp, model->id, in->n, true))
+		nbl_callout_dereference(in->wfp, model->id, in->n);
+	return held;
 }
 
 static void classify(const struct nbl_classify_in *in, struct nbl_classify_out *out)
 {
 	struct modify_oob *m = in->context;
-	struct oob_item item = {
-		.n = in->n,
-		.port = in->values->port,
-		.inbound = in->values->direction == NBL_DIRECTION_INBOUND,
-	};
 
 	out->action = NBL_ACTION_CONTINUE;
-	if (!model_may_answer(&m->model, in, out))
-		return;
-	if (!keep(m, item)) {
-		atomic_fetch_add(&m->model.missed, 1);
-		return;
-	}
-	model_absorb(out);
+	if (model_may_answer(&m->oob.model, in, out) && keep(m, in))
+		model_absorb(out);
 }
 
 static void write_source(struct nbl *n, const uint8_t *mac)
@@ -65,20 +57,21 @@ static void write_source(struct nbl *n, const uint8_t *mac)
 	}
 }
 
-static void modify(struct modify_oob *m, struct oob_item item)
+static void modify(struct modify_oob *m, const struct oob_item *item)
 {
+	struct model *model = &m->oob.model;
+	const struct model_params *params = &model->params;
 	struct nbl *clone = NULL;
 	int r;
 
-	r = nbl_callout_clone(m->model.params.wfp, m->model.id, item.n, m->model.params.pool,
-			      &clone);
-	nbl_callout_dereference(m->model.params.wfp, m->model.id, item.n);
+	r = nbl_callout_clone(params->wfp, model->id, item->n, params->pool, &clone);
+	nbl_callout_dereference(params->wfp, model->id, item->n);
 	if (r < 0) {
-		atomic_fetch_add(&m->model.missed, 1);
+		atomic_fetch_add(&model->missed, 1);
 		return;
 	}
-	write_source(clone, m->model.params.mac_source);
-	model_inject_frame(&m->model, clone, item.port, item.inbound);
+	write_source(clone, params->mac_source);
+	oob_inject(&m->oob, item, clone);
 }
 
 uint32_t modify_oob_run(struct modify_oob *m)
@@ -87,11 +80,11 @@ uint32_t modify_oob_run(struct modify_oob *m)
 	uint32_t n_done = 0;
 
 	/* in order: what is behind one that is not let go waits, too */
-	while ((first = oob_queue_first(&m->queue)) && nbl_is_let_go(first->n)) {
+	while ((first = oob_queue_first(&m->oob.queue)) && nbl_is_let_go(first->n)) {
 		struct oob_item item = *first;
 
-		oob_queue_drop(&m->queue);
-		modify(m, item);
+		oob_queue_drop(&m->oob.queue);
+		modify(m, &item);
 		n_done++;
 	}
 	return n_done;
@@ -99,7 +92,7 @@ uint32_t modify_oob_run(struct modify_oob *m)
 
 bool modify_oob_waits(struct modify_oob *m)
 {
-	return oob_queue_first(&m->queue);
+	return oob_queue_first(&m->oob.queue);
 }
 
 int modify_oob_new(const struct model_params *params, struct modify_oob **ret)
@@ -114,11 +107,8 @@ int modify_oob_new(const struct model_params *params, struct modify_oob **ret)
 
 	if (!m)
 		return -ENOMEM;
-	r = oob_queue_init(&m->queue, params->limit);
-	if (!r)
-		r = model_start(&m->model, params, &c, NBL_INJECT_L2);
+	r = oob_start(&m->oob, params, &c);
 	if (r < 0) {
-		oob_queue_done(&m->queue);
 		free(m);
 		return r;
 	}
@@ -128,24 +118,19 @@ int modify_oob_new(const struct model_params *params, struct modify_oob **ret)
 
 int modify_oob_free(struct modify_oob *m)
 {
-	int r;
+	int r = m ? oob_stop(&m->oob) : 0;
 
-	if (!m)
-		return 0;
-	r = model_stop(&m->model);
-	if (r < 0)
-		return r;
-	oob_queue_done(&m->queue);
-	free(m);
-	return 0;
+	if (!r)
+		free(m);
+	return r;
 }
 
 uint32_t modify_oob_id(const struct modify_oob *m)
 {
-	return m->model.id;
+	return m->oob.model.id;
 }
 
 void modify_oob_get_counts(const struct modify_oob *m, struct nbl_callout_kind_counts *ret)
 {
-	model_get_counts(&m->model, ret);
+	model_get_counts(&m->oob.model, ret);
 }

@@ -95,7 +95,7 @@ static void ask_to_pause(struct nbl_stack *s, struct nbl_stack_module *sm, bool 
 	}
 }
 
-static bool is_quiet(const struct nbl_stack *s, const struct nbl_stack_module *sm)
+bool nbl_stack_is_quiet(const struct nbl_stack *s, const struct nbl_stack_module *sm)
 {
 	uint64_t counts[NBL_N_OUTSTANDING];
 
@@ -124,7 +124,7 @@ static bool sweep(struct nbl_stack *s)
 		}
 	for (uint32_t i = 0; i < s->n_modules; i++)
 		quiet &= s->modules[i].life.state != NBL_MODULE_PAUSING ||
-			 is_quiet(s, &s->modules[i]);
+			 nbl_stack_is_quiet(s, &s->modules[i]);
 	return quiet;
 }
 
@@ -157,7 +157,7 @@ static void say_what_is_missing(struct nbl_stack *s, uint64_t waited_ms)
 			 (unsigned long long)waited_ms);
 
 	for (uint32_t i = 0; i < s->n_modules; i++)
-		if (!is_quiet(s, &s->modules[i]))
+		if (!nbl_stack_is_quiet(s, &s->modules[i]))
 			n = say_of(s, &s->modules[i], n);
 }
 

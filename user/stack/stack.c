@@ -271,20 +271,6 @@ void nbl_stack_drop(struct nbl_stack *s, uint32_t i)
 	free_module(s, &sm);
 }
 
-static bool has_nothing(const struct nbl_stack *s, const struct nbl_stack_module *sm)
-{
-	uint64_t counts[NBL_N_OUTSTANDING];
-
-	for (uint32_t l = 0; l < s->n_lanes; l++)
-		if (atomic_load(&sm->filters[l].pause_pending))
-			return false;
-	nbl_limits_get_outstanding(s, sm, counts);
-	for (int c = 0; c < NBL_N_OUTSTANDING; c++)
-		if (counts[c])
-			return false;
-	return true;
-}
-
 /* Restarts all; 'why' goes on to say what kept the stack from pausing, whoever does not restart. */
 static int restart_unpaused(struct nbl_stack *s)
 {
@@ -305,7 +291,7 @@ static int take_out(struct nbl_stack *s, uint32_t i, bool others_may_hold)
 
 	pthread_mutex_lock(&s->mutex);
 	if (nbl_stack_pause_all(s, s->pause_timeout_ms) ||
-	    (others_may_hold && has_nothing(s, &s->modules[i]))) {
+	    (others_may_hold && nbl_stack_is_quiet(s, &s->modules[i]))) {
 		nbl_stack_drop(s, i);
 		nbl_stack_restart_all(s, NULL);
 	} else {

@@ -157,6 +157,9 @@ void nbl_stack_link(struct nbl_stack *s);
  */
 bool nbl_stack_pause_all(struct nbl_stack *s, uint32_t timeout_ms);
 
+/* True if 'sm' (borrows) has nothing in its hands and has answered every pause. Lanes at rest. */
+bool nbl_stack_is_quiet(const struct nbl_stack *s, const struct nbl_stack_module *sm);
+
 /*
  * Restarts all from the bottom up, and takes out optional modules that fail; packets enter
  * again, unless a mandatory one failed: -ENODEV. s->why has the last failure's sentence,

@@ -4,8 +4,9 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "modules/option.h"
 
 #define DEFAULT_LIMIT	4096
 #define MOST_LIMIT	(1u << 20)
@@ -26,16 +27,7 @@ struct parser {
 static int number(struct parser *p, const struct nbl_option *o, unsigned long least,
 		  unsigned long most, unsigned long *ret)
 {
-	char *end;
-	unsigned long v = strtoul(o->value, &end, 10);
-
-	if (*o->value < '0' || *o->value > '9' || *end || v < least || v > most) {
-		snprintf(p->error, p->error_size, "%s: %s must be a number from %lu to %lu, not '%s'",
-			 p->callout, o->key, least, most, o->value);
-		return -EINVAL;
-	}
-	*ret = v;
-	return 0;
+	return option_number(p->callout, o, least, most, ret, p->error, p->error_size);
 }
 
 static int set_limit(struct parser *p, const struct nbl_option *o)

@@ -16,6 +16,8 @@
 
 #include <nbl/info.h>
 
+#include "modules/option.h"
+
 #define DEFAULT_MS	10
 #define LONGEST_MS	1000
 #define DEFAULT_LIMIT	4096
@@ -165,21 +167,6 @@ static void delay_cancel_send(struct nbl_filter *f, uint64_t cancel_id)
 
 /* ---- options ---- */
 
-static int parse_number(const struct nbl_option *o, unsigned long most, unsigned long *ret_value,
-			char *error, size_t error_size)
-{
-	char *end;
-	unsigned long value = strtoul(o->value, &end, 10);
-
-	if (*o->value < '0' || *o->value > '9' || *end || !value || value > most) {
-		snprintf(error, error_size, "delay: %s must be a number from 1 to %lu, not '%s'",
-			 o->key, most, o->value);
-		return -EINVAL;
-	}
-	*ret_value = value;
-	return 0;
-}
-
 static int delay_attach(const struct nbl_option *options, uint32_t n_options, void **ret_context,
 			char *error, size_t error_size)
 {
@@ -189,9 +176,11 @@ static int delay_attach(const struct nbl_option *options, uint32_t n_options, vo
 
 	for (uint32_t i = 0; i < n_options && !r; i++) {
 		if (!strcmp(options[i].key, "ms")) {
-			r = parse_number(&options[i], LONGEST_MS, &ms, error, error_size);
+			r = option_number("delay", &options[i], 1, LONGEST_MS, &ms, error,
+					  error_size);
 		} else if (!strcmp(options[i].key, "limit")) {
-			r = parse_number(&options[i], UINT32_MAX, &limit, error, error_size);
+			r = option_number("delay", &options[i], 1, UINT32_MAX, &limit, error,
+					  error_size);
 		} else {
 			snprintf(error, error_size, "delay: no option '%s'. Try: ms=N limit=N",
 				 options[i].key);

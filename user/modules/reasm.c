@@ -17,6 +17,7 @@
 #include <sys/auxv.h>
 
 #include "modules/modules.h"
+#include "modules/option.h"
 
 #define DEFAULT_FRAMES		1024
 #define DEFAULT_DATAGRAMS	256
@@ -295,21 +296,6 @@ static int reasm_restart(void *context, struct nbl_restart *r, char *error, size
 
 /* ---- options ---- */
 
-static int parse_number(const struct nbl_option *o, unsigned long most, unsigned long *ret_value,
-			char *error, size_t error_size)
-{
-	char *end;
-	unsigned long value = strtoul(o->value, &end, 10);
-
-	if (*o->value < '0' || *o->value > '9' || *end || !value || value > most) {
-		snprintf(error, error_size, "reasm: %s must be a number from 1 to %lu, not '%s'",
-			 o->key, most, o->value);
-		return -EINVAL;
-	}
-	*ret_value = value;
-	return 0;
-}
-
 /* One of two words. */
 static int parse_word(const struct nbl_option *o, const char *yes, const char *no, bool *ret_value,
 		      char *error, size_t error_size)
@@ -329,13 +315,13 @@ static int parse_option(const struct nbl_option *o, struct reasm *c, char *error
 	int r;
 
 	if (!strcmp(o->key, "max-frames")) {
-		r = parse_number(o, REASM_MAX_FRAMES, &value, error, error_size);
+		r = option_number("reasm", o, 1, REASM_MAX_FRAMES, &value, error, error_size);
 		c->max_frames = (uint32_t)value;
 	} else if (!strcmp(o->key, "max-datagrams")) {
-		r = parse_number(o, REASM_MAX_DATAGRAMS, &value, error, error_size);
+		r = option_number("reasm", o, 1, REASM_MAX_DATAGRAMS, &value, error, error_size);
 		c->max_datagrams = (uint32_t)value;
 	} else if (!strcmp(o->key, "timeout")) {
-		r = parse_number(o, LONGEST_TIMEOUT_MS, &value, error, error_size);
+		r = option_number("reasm", o, 1, LONGEST_TIMEOUT_MS, &value, error, error_size);
 		c->timeout_ns = value * 1000000ull;
 	} else if (!strcmp(o->key, "out")) {
 		r = parse_word(o, "whole", "fragments", &c->out_whole, error, error_size);

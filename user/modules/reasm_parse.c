@@ -13,7 +13,6 @@
 #include "modules/reasm.h"
 
 #define MAC_HEADER 14u
-#define TAG 4u
 #define IPV4_HEADER 20u
 #define IPV6_HEADER 40u
 #define FRAGMENT_HEADER 8u
@@ -35,28 +34,15 @@ const uint8_t *reasm_bytes_at(const struct nbl_nb *nb, uint32_t at, uint32_t len
 	return nbl_nb_view(&rest, length, storage, 1, 0);
 }
 
-static bool is_tag(uint16_t type)
-{
-	return type == ETH_P_8021Q || type == ETH_P_8021AD || type == ETH_P_QINQ1;
-}
-
 /* The MAC header's length, 0 if it is cut short; fills ret_type. */
 static uint32_t mac_header(const struct nbl_nb *nb, uint16_t *ret_type)
 {
+	uint32_t length = nbl_nb_mac_header_length(nb);
 	uint8_t storage[2];
-	uint32_t length = MAC_HEADER;
 
-	for (int tags = 0;; tags++, length += TAG) {
-		const uint8_t *type = reasm_bytes_at(nb, length - 2, 2, storage);
-
-		if (!type)
-			return 0;
-		*ret_type = reasm_get16(type);
-		if (!is_tag(*ret_type))
-			return length;
-		if (tags == NBL_MAX_VLAN_TAGS)
-			return 0;
-	}
+	if (length)
+		*ret_type = reasm_get16(reasm_bytes_at(nb, length - 2, 2, storage));
+	return length;
 }
 
 static bool is_extension(uint8_t type)

@@ -10,7 +10,7 @@
  * Layers show an NBL with its used data beginning at a fixed place (CL-15):
  *
  *   INBOUND_MAC_FRAME_NATIVE, OUTBOUND_MAC_FRAME_*        the MAC header
- *   INBOUND_MAC_FRAME_ETHERNET                            the IP header (what follows the MAC header)
+ *   INBOUND_MAC_FRAME_ETHERNET                            the IP header (behind the MAC header)
  *   INBOUND_IPPACKET_*                                    the transport header
  *   OUTBOUND_IPPACKET_*, IPFORWARD_*                      the IP header
  *   INBOUND_TRANSPORT_*, DATAGRAM_DATA_* inbound          the payload
@@ -41,7 +41,10 @@
 
 struct nbl_wfp;			/* the filter engine of one adapter */
 
-/* In the order of a packet's way: inbound from the top down, outbound from the bottom up of each group. */
+/*
+ * In the order of a packet's way: inbound from the top down,
+ * outbound from the bottom up of each group.
+ */
 enum nbl_layer {
 	NBL_LAYER_INBOUND_MAC_FRAME_NATIVE,
 	NBL_LAYER_INBOUND_MAC_FRAME_ETHERNET,
@@ -81,7 +84,9 @@ enum nbl_direction {
 	NBL_DIRECTION_FORWARD,
 };
 
-/* What can be known of a packet. Conditions of filters name these; values_present has their bits. */
+/*
+ * What can be known of a packet. Conditions of filters name these; values_present has their bits.
+ */
 enum nbl_field {
 	NBL_FIELD_MAC_SOURCE,
 	NBL_FIELD_MAC_DESTINATION,
@@ -142,10 +147,10 @@ struct nbl_classify_metadata {
 	uint16_t mac_header_size;		/* with VLAN tags: 14, 18, ... */
 	uint16_t ip_header_size;		/* with options and extension headers */
 	uint16_t transport_header_size;
-	uint16_t data_offset;			/* how far into the frame this layer's used data begins */
+	uint16_t data_offset;			/* of this layer's used data in the frame */
 	uint32_t ip_total_size;			/* what the IP header says, header included */
 	uint16_t fragment_offset;		/* bytes */
-	uint64_t flow;				/* this packet's flow, 0 = nobody has a context on it */
+	uint64_t flow;				/* this packet's flow, 0 = without contexts */
 };
 
 /* What a classify function answers (CL-02). */
@@ -162,14 +167,17 @@ enum nbl_rights {
 };
 
 enum nbl_classify_flags {
-	NBL_CLASSIFY_ABSORB	= 1u << 0,	/* with BLOCK: silently, because the callout keeps it (CL-05) */
-	NBL_CLASSIFY_SOFT	= 1u << 1,	/* with BLOCK, without ABSORB: lower sub-layers may permit (CL-06) */
+	/* with BLOCK: silently, because the callout keeps it (CL-05) */
+	NBL_CLASSIFY_ABSORB	= 1u << 0,
+	/* with BLOCK, without ABSORB: lower sub-layers may permit (CL-06) */
+	NBL_CLASSIFY_SOFT	= 1u << 1,
 };
 
 /* Flags of a filter. */
 enum nbl_wfp_filter_flags {
 	NBL_WFP_CLEAR_ACTION_RIGHT		= 1u << 0,	/* its PERMIT is hard */
-	NBL_WFP_PERMIT_IF_UNREGISTERED		= 1u << 1,	/* without its callout: as if it were not there, not BLOCK */
+	/* without its callout: as if it were not there, not BLOCK */
+	NBL_WFP_PERMIT_IF_UNREGISTERED		= 1u << 1,
 };
 
 /* The filter that led to the callout. */
@@ -193,7 +201,7 @@ struct nbl_classify_in {
 	const struct nbl_wfp_filter *filter;
 	uint64_t flow_context;			/* this callout's, 0 = none */
 	uint64_t now_ns;
-	enum nbl_action previous;		/* verdict of the sub-layers above: NONE, PERMIT or BLOCK */
+	enum nbl_action previous;		/* of the sub-layers above: NONE, PERMIT, BLOCK */
 };
 
 struct nbl_classify_out {
@@ -210,8 +218,8 @@ enum nbl_callout_event {
 
 /* What a callout declares about itself. */
 enum nbl_callout_flags {
-	NBL_CALLOUT_CONDITIONAL_ON_FLOW	= 1u << 0,	/* called only for flows it has a context on (CL-13) */
-	NBL_CALLOUT_BATCH_MAY_HOLD	= 1u << 1,	/* lifts the ban of CL-10 for its batches (AMB-07) */
+	NBL_CALLOUT_CONDITIONAL_ON_FLOW	= 1u << 0,	/* only flows with its context (CL-13) */
+	NBL_CALLOUT_BATCH_MAY_HOLD	= 1u << 1,	/* no ban of CL-10 for batches (AMB-07) */
 };
 
 #define NBL_CALLOUT_VERSION 1
@@ -224,9 +232,9 @@ struct nbl_callout {
 	const char *name;			/* for messages and figures */
 	uint32_t layers;			/* NBL_LAYER_BIT of each it supports */
 	uint32_t flags;				/* enum nbl_callout_flags */
-	uint32_t owner;				/* number of the module it belongs to, not 0; see inject.h */
-	uint64_t budget_ns;			/* a classify that takes longer is counted; 0 = the default, 1 ms */
-	void *context;				/* given back as in->context; the caller's, must outlive the callout */
+	uint32_t owner;				/* its module's number, not 0; see inject.h */
+	uint64_t budget_ns;			/* longer classifies are counted; 0 = 1 ms */
+	void *context;				/* in->context; the caller's, must outlive it */
 
 	/* Borrows 'in', fills 'out'. Required. */
 	void (*classify)(const struct nbl_classify_in *in, struct nbl_classify_out *out);
@@ -238,7 +246,8 @@ struct nbl_callout {
 	void (*classify_batch)(const struct nbl_classify_in *in, struct nbl_classify_out *out,
 			       uint32_t n);
 	/* Told when a filter that names it comes or goes. Control thread. May be NULL. */
-	void (*notify)(void *context, enum nbl_callout_event event, const struct nbl_wfp_filter *filter);
+	void (*notify)(void *context, enum nbl_callout_event event,
+		       const struct nbl_wfp_filter *filter);
 	/*
 	 * Told once for each flow context that ends, whatever ended it, when no classify
 	 * uses it any more. Control thread. Required for nbl_flow_associate().
@@ -255,7 +264,8 @@ struct nbl_callout {
  * NBL_MAX_CALLOUTS are registered; -ENOMEM.
  * Rule: CL-01. Restates FwpsCalloutRegister.
  */
-NBL_API NBL_MUST_CHECK int nbl_callout_register(struct nbl_wfp *wfp, const struct nbl_callout *callout,
+NBL_API NBL_MUST_CHECK int nbl_callout_register(struct nbl_wfp *wfp,
+						const struct nbl_callout *callout,
 						uint32_t *ret_id);
 
 /*
@@ -305,7 +315,10 @@ NBL_API NBL_MUST_CHECK int nbl_callout_copy(struct nbl_wfp *wfp, uint32_t id, st
 					    struct nbl_pool *nbl_pool, struct nbl_pool *data_pool,
 					    struct nbl **ret_copy);
 
-/* Frees what one of the three made (takes). 0; -EINVAL inside a batch classify, or for an NBL of another kind. */
+/*
+ * Frees what one of the three made (takes). 0; -EINVAL inside a batch
+ * classify, or for an NBL of another kind.
+ */
 NBL_API int nbl_callout_free(struct nbl_wfp *wfp, uint32_t id, struct nbl *n);
 
 /*
@@ -321,8 +334,8 @@ NBL_API bool nbl_is_let_go(const struct nbl *n);
  * classified, at its layer; both directions are one flow. Inside classify only.
  * Fills ret_flow. 0; -EEXIST if it has one there; -EOPNOTSUPP if the packet has no
  * addresses and protocol, or is a later fragment; -ENOSPC when the table or the
- * flow is full; -EAGAIN while another thread is at it; -EINVAL without flow_deleted() or with context 0.
- * Rule: CL-13. Restates FwpsFlowAssociateContext0.
+ * flow is full; -EAGAIN while another thread is at it; -EINVAL without flow_deleted() or with
+ * context 0. Rule: CL-13. Restates FwpsFlowAssociateContext0.
  */
 NBL_API int nbl_flow_associate(const struct nbl_classify_in *in, uint64_t flow_context,
 			       uint64_t *ret_flow);
@@ -388,7 +401,8 @@ struct nbl_callout_kind {
 /*
  * Always -EOPNOTSUPP ("cannot pend"): only connection layers have these, and none
  * is offered. Pend as described above.
- * Rules: PE-02, PE-03. Restate FwpsPendOperation0, FwpsCompleteOperation0, FwpsPendClassify0, FwpsCompleteClassify0.
+ * Rules: PE-02, PE-03. Restate FwpsPendOperation0, FwpsCompleteOperation0, FwpsPendClassify0,
+ * FwpsCompleteClassify0.
  */
 NBL_API int nbl_pend_operation(const struct nbl_classify_in *in, uint64_t *ret_completion_context);
 NBL_API int nbl_complete_operation(uint64_t completion_context, struct nbl *n);

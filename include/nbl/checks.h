@@ -65,10 +65,10 @@ static inline void nbl_hand_off(struct nbl *n)
 
 /* What of an NBL a borrower must give back as it was (INV-6). */
 enum nbl_shape_part {
-	NBL_SHAPE_LINKS		= 1u << 0,	/* NBs, segments and where these point (DM-01, DV-11) */
-	NBL_SHAPE_WINDOW	= 1u << 1,	/* where used data begins and how long it is (AR-04) */
+	NBL_SHAPE_LINKS		= 1u << 0,	/* NBs, segments, their pointers (DM-01, DV-11) */
+	NBL_SHAPE_WINDOW	= 1u << 1,	/* where used data is, and how much (AR-04) */
 	NBL_SHAPE_SOURCE_HANDLE	= 1u << 2,	/* (SH-03) */
-	NBL_SHAPE_RESERVED	= 1u << 3,	/* protocol_reserved and miniport_reserved (DM-12) */
+	NBL_SHAPE_RESERVED	= 1u << 3,	/* protocol_ and miniport_reserved (DM-12) */
 };
 
 #define NBL_SHAPE_STEPS 12	/* links compared one by one; those after are folded */

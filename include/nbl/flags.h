@@ -15,7 +15,7 @@
 /* NDIS_RECEIVE_FLAGS_ */
 enum nbl_receive_flags {
 	NBL_RECEIVE_DISPATCH			= 0x1,	/* a hint, passed through (NX-01) */
-	NBL_RECEIVE_RESOURCES			= 0x2,	/* borrowed: the identical chain is back when the handler returns (RX-04) */
+	NBL_RECEIVE_RESOURCES			= 0x2,	/* lent: the same chain is back (RX-04) */
 	NBL_RECEIVE_SINGLE_ETHER_TYPE		= 0x100,
 	NBL_RECEIVE_SINGLE_VLAN			= 0x200,
 	NBL_RECEIVE_PERFECT_FILTERED		= 0x400,
@@ -36,7 +36,7 @@ enum nbl_return_flags {
 /* NDIS_SEND_FLAGS_ */
 enum nbl_send_flags {
 	NBL_SEND_DISPATCH			= 0x1,
-	NBL_SEND_CHECK_FOR_LOOPBACK		= 0x2,	/* show the sending binding what it sends and asks for (TX-14) */
+	NBL_SEND_CHECK_FOR_LOOPBACK		= 0x2,	/* shown to its sender if it asks (TX-14) */
 	NBL_SEND_SINGLE_QUEUE			= 0x4,
 	NBL_SEND_SWITCH_DESTINATION_GROUP	= 0x10,
 	NBL_SEND_SWITCH_SINGLE_SOURCE		= 0x20,

@@ -28,7 +28,8 @@ struct nbl_fragment_params {
  * and the first of the next are never joined. Fills ret_fragments: owned, nbl_free_fragments().
  * Rule: DV-08. Restates NdisAllocateFragmentNetBufferList.
  */
-NBL_API NBL_MUST_CHECK int nbl_alloc_fragments(struct nbl *n, const struct nbl_fragment_params *params,
+NBL_API NBL_MUST_CHECK int nbl_alloc_fragments(struct nbl *n,
+					       const struct nbl_fragment_params *params,
 					       struct nbl_pool *nbl_pool,
 					       struct nbl_pool *data_pool,
 					       struct nbl **ret_fragments);

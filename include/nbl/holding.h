@@ -79,7 +79,8 @@ NBL_API void nbl_get_pins(const struct nbl *n, struct nbl_pins *ret_pins);
  * how many. Rules: PL-05, RF-02.
  */
 NBL_API uint32_t nbl_pool_visit(const struct nbl_pool *pool,
-				void (*visit)(void *arg, const struct nbl *n, const struct nbl_pins *pins),
+				void (*visit)(void *arg, const struct nbl *n,
+					      const struct nbl_pins *pins),
 				void *arg);
 
 /*

@@ -83,7 +83,8 @@ struct nbl_metadata {
 	uint32_t magic;			/* NBL_METADATA_MAGIC: the last thing before the packet */
 };
 
-_Static_assert(sizeof(struct nbl_metadata) == 32, "XDP metadata is 32 bytes at most on older kernels");
+_Static_assert(sizeof(struct nbl_metadata) == 32,
+	       "XDP metadata is 32 bytes at most on older kernels");
 
 /*
  * For the engine, before the first handler: moves what the XDP program left in

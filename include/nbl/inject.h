@@ -63,7 +63,7 @@ enum nbl_inject_path {
 };
 
 #define NBL_MAX_INJECT_HANDLES 64
-#define NBL_MAX_INJECTIONS 8			/* of one packet and its ancestors; then -ELOOP (IN-08) */
+#define NBL_MAX_INJECTIONS 8	/* of one packet and its ancestors; then -ELOOP (IN-08) */
 #define NBL_MAC_HEADER_MAX 30			/* 14 and four VLAN tags */
 #define NBL_IP_HEADERS_MAX 128
 
@@ -79,7 +79,8 @@ struct nbl_inject_target {
 	uint32_t port;				/* port number */
 	uint32_t interface;			/* ifindex, 0 = whatever the port has */
 	uint32_t queue;
-	const struct nbl_headers *headers;	/* borrows; IP and transport paths need them, MAC paths do not */
+	/* borrows; IP and transport paths need them, MAC paths do not */
+	const struct nbl_headers *headers;
 };
 
 /*
@@ -90,7 +91,10 @@ struct nbl_inject_target {
  */
 typedef void (*nbl_inject_completed_fn)(void *context, struct nbl_chain chain, int status);
 
-/* What bits 0..3 of NBL_INFO_CHECKSUM ask of the port for a packet to be sent (IN-13): software leaves it alone then. */
+/*
+ * What bits 0..3 of NBL_INFO_CHECKSUM ask of the port for a packet to be sent
+ * (IN-13): software leaves it alone then.
+ */
 enum nbl_checksum_request {
 	NBL_CHECKSUM_REQUEST_IP		= 1u << 0,
 	NBL_CHECKSUM_REQUEST_TRANSPORT	= 1u << 1,

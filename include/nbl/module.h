@@ -23,12 +23,12 @@
  *   mandatory=yes|no         if it cannot restart, the stack stays down (FS-10); no
  *   bypass=receive|send|both|none   paths that go past it (FS-11); none
  *   max-held=N               packets it may hold; 0 = no such limit, the default
- *   max-share=PERCENT        of a queue's frames it may hold as owner, and by reference; 25, 100 = all there are
+ *   max-share=PERCENT        of a queue's frames, as owner and by reference; 25, 100 = all
  *   soft-age=MS              holding longer is warned of; 1000, 0 = never
  *   hard-age=MS              holding longer makes it unhealthy: it gets no more; 0 = never
  *
- * At its limit a module is only lent what is received, and does not see what is sent; one that takes
- * references to that, too, is unhealthy (HP-04).
+ * At its limit a module is only lent what is received, and does not see what is sent; one that
+ * takes references to that, too, is unhealthy (HP-04).
  */
 #ifndef NBL_MODULE_H
 #define NBL_MODULE_H
@@ -192,7 +192,8 @@ struct nbl_module {
  * back 'port' is the id of the module that drops the chain there, 0 = it was passed on.
  */
 struct nbl_hop {
-	void (*handle)(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags);
+	void (*handle)(struct nbl_filter *to, struct nbl_chain chain, uint32_t port,
+		       uint32_t flags);
 	struct nbl_filter *to;
 };
 
@@ -201,8 +202,8 @@ struct nbl_hop {
  * these.
  */
 struct nbl_engine_ops {
-	int (*originate)(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags,
-			 bool is_send);
+	int (*originate)(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
+			 uint32_t flags, bool is_send);
 	struct nbl_chain (*stop_own)(struct nbl_filter *f, struct nbl_chain chain);
 	void (*cancel)(struct nbl_filter *f, uint64_t cancel_id);
 	void (*pause_complete)(struct nbl_filter *f);
@@ -273,7 +274,10 @@ static inline void nbl_filter_return(struct nbl_filter *f, struct nbl_chain chai
 	f->give_back.handle(f->give_back.to, chain, f->giver, 0);
 }
 
-/* Passes 'chain' (takes) down the send path until its completion. Rule: TX-01. Restates NdisFSendNetBufferLists. */
+/*
+ * Passes 'chain' (takes) down the send path until its completion. Rule:
+ * TX-01. Restates NdisFSendNetBufferLists.
+ */
 static inline void nbl_filter_send(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
 				   uint32_t flags)
 {

@@ -45,7 +45,7 @@ struct nbl_nb {
 	uint32_t current_offset;		/* CurrentMdlOffset */
 	uint32_t data_offset;			/* DataOffset */
 	uint32_t data_length;			/* DataLength */
-	uint32_t flags;				/* the engine's: what a retreat put in front; 0 = nothing */
+	uint32_t flags;				/* the engine's: put in front by a retreat, or 0 */
 };
 
 /* The final result of sending an NBL (DM-07). */
@@ -70,17 +70,17 @@ enum nbl_flags {
 	NBL_FLAG_IS_UDP		= 1u << 3,
 	NBL_FLAG_LOOPBACK	= 1u << 4,
 	NBL_FLAG_SEND_READ_ONLY	= 1u << 5,	/* its originator forbids writes on the way down */
-	NBL_FLAG_RECEIVE_READ_ONLY = 1u << 6,	/* whoever indicated it forbids writes on the way up */
-	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,	/* its sender wants to see it; off once shown (TX-14) */
-	NBL_FLAG_WENT_PAST	= 1u << 12,	/* engine: past modules at their limit (went_past) */
-	NBL_FLAG_IS_PART	= 1u << 13,	/* engine: a reassembled NBL shows its bytes, or did (RF-06) */
+	NBL_FLAG_RECEIVE_READ_ONLY = 1u << 6,	/* its indicator forbids writes on the way up */
+	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,	/* to be shown to its sender, then off (TX-14) */
+	NBL_FLAG_WENT_PAST	= 1u << 12,	/* engine: past modules at their limit */
+	NBL_FLAG_IS_PART	= 1u << 13,	/* engine: a part of a reassembled NBL (RF-06) */
 	NBL_FLAG_WILL_MODIFY	= 1u << 24,	/* engine: a holder announced writes (RF-06) */
-	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; any use is a violation */
+	NBL_FLAG_FREED		= 1u << 25,	/* engine: back in its pool; use is a violation */
 	NBL_FLAG_HAS_INFO	= 1u << 26,	/* engine: information or scratch was set */
 	NBL_FLAG_HAS_CONTEXT	= 1u << 27,	/* engine: contexts are on the stack (context.h) */
-	NBL_FLAG_BORROWED	= 1u << 28,	/* engine: indicated with RESOURCES, its handler has not returned */
-	NBL_FLAG_LENT		= 1u << 29,	/* engine: its frame is being sent for another NBL */
-	NBL_FLAG_INJECTED	= 1u << 30,	/* filter engine: it or its parents were injected (inject.h) */
+	NBL_FLAG_BORROWED	= 1u << 28,	/* engine: lent with RESOURCES, not yet back */
+	NBL_FLAG_LENT		= 1u << 29,	/* engine: its frame is sent for another NBL */
+	NBL_FLAG_INJECTED	= 1u << 30,	/* filter engine: it or a parent was injected */
 	NBL_FLAG_TAGGED		= 1u << 31,	/* filter engine: it has numbers of tags (tag.h) */
 };
 
@@ -150,23 +150,25 @@ struct nbl_home {
 	 * frames stay until release().
 	 */
 	void (*release_frame)(struct nbl_home *home, struct nbl *n);
-	/* Optional: true if 'n' (borrows) waits to be sent, so that others read its bytes (RF-06). */
+	/*
+	 * Optional: true if 'n' (borrows) waits to be sent, so that others read its bytes (RF-06).
+	 */
 	bool (*is_queued)(const struct nbl_home *home, const struct nbl *n);
-	uint32_t memory;		/* which memory its frames lie in (PL-06); 0 = the only one */
+	uint32_t memory;	/* which memory its frames lie in (PL-06); 0 = the only one */
 };
 
 /* The first 64 bytes are all that forwarding touches, beside the built-in NB. */
 struct nbl {
 	struct nbl *next;			/* Next: the chain, relinked by any owner (DM-01) */
 	struct nbl_nb *first_nb;		/* FirstNetBuffer */
-	struct nbl *parent;			/* ParentNetBufferList: what this was derived from (DM-05) */
+	struct nbl *parent;			/* ParentNetBufferList: its source (DM-05) */
 	struct nbl_home *home;
-	_Atomic uint32_t claims;		/* owner + references + children; engine's bits on top */
+	_Atomic uint32_t claims;		/* owner + references + children; engine bits */
 	_Atomic uint32_t references;		/* by nbl_reference() (RF-01) */
 	_Atomic uint32_t child_ref_count;	/* ChildRefCount: live NBLs whose parent this is */
 	uint32_t nbl_flags;			/* NblFlags */
 	uint32_t source_handle;			/* SourceHandle: who originated it (SH-01) */
-	uint16_t frame_type_be;			/* NetBufferListFrameType: EtherType behind tags (DM-09) */
+	uint16_t frame_type_be;			/* NetBufferListFrameType, behind tags (DM-09) */
 	uint8_t kind;				/* enum nbl_kind */
 	uint8_t outcome;			/* enum nbl_outcome, counted when it comes home */
 	uint16_t holder;			/* id of the module that has or had it last */
@@ -178,7 +180,7 @@ struct nbl {
 	struct nbl_segment segment;
 
 	/* cold */
-	void *scratch;				/* the current owner's; lost when it moves (DM-11) */
+	void *scratch;				/* the owner's; lost when it moves (DM-11) */
 	void *context;				/* Context: NULL on a shallow clone (RF-10) */
 	void *miniport_reserved[2];		/* the engine's on receive (DM-12) */
 	void *protocol_reserved[4];		/* the originator's on send (DM-12) */
@@ -191,8 +193,8 @@ struct nbl {
 	_Atomic uintptr_t intent_thread;	/* where writes were announced (RF-06) */
 	uint8_t parent_claim;			/* the engine's: which claim of its parent it has */
 	uint8_t clone_flags;			/* enum nbl_clone_flags (raw.h) */
-	uint16_t went_past;			/* bit per id less 1: modules that are not to get it back (HP-04) */
-	bool is_out;				/* the engine's: a module originated it and has not got it back */
+	uint16_t went_past;			/* modules not to get it back, bit id-1 (HP-04) */
+	bool is_out;				/* the engine's: not back at its originator yet */
 };
 
 _Static_assert(sizeof(struct nbl_nb) + sizeof(struct nbl_segment) == NBL_CACHE_LINE,

@@ -29,9 +29,10 @@ struct nbl_pool_params {
 	uint32_t n_nbls;		/* quota of descriptors, at least 1 */
 	uint32_t n_frames;		/* quota of data frames; 0 = descriptors only (clones) */
 	uint32_t frame_size;		/* bytes; required with n_frames */
-	uint32_t headroom;		/* bytes kept free in front in nbl_alloc_copy() and clones */
-	uint8_t *frames;		/* borrows until nbl_pool_free(): n_frames * frame_size bytes; NULL = heap */
-	uint32_t first_frame;		/* index of frames[0] in the adapter's memory; ignored for heap */
+	uint32_t headroom;		/* bytes free in front in nbl_alloc_copy() and clones */
+	/* borrows until nbl_pool_free(): n_frames * frame_size bytes; NULL = heap */
+	uint8_t *frames;
+	uint32_t first_frame;		/* of frames[0] in the adapter's memory; not for heap */
 	/* told of each frame taken (true) and given back (false), on that thread; may be NULL */
 	void (*frame_used)(void *arg, uint32_t frame, bool used);
 	void *arg;
@@ -42,7 +43,7 @@ struct nbl_pool_params {
 	uint32_t max_segments;		/* of one NB over these frames; 0 = any (AMB-05) */
 
 	/* inherited by what is allocated from it (PL-06) */
-	uint32_t memory;		/* which memory 'frames' is part of, < NBL_MAX_MEMORIES */
+	uint32_t memory;		/* the memory of its frames (PL-06); 0 = the only one */
 	uint32_t protocol_id;		/* for NBL_INFO_PROTOCOL_ID, 0 = none */
 };
 
@@ -61,7 +62,8 @@ struct nbl_pool_counts {
  * NBL_POOL_VERIFY other negative errno of mmap().
  * Rule: PL-01. Restates NdisAllocateNetBufferListPool and NdisAllocateNetBufferPool.
  */
-NBL_API NBL_MUST_CHECK int nbl_pool_new(const struct nbl_pool_params *params, struct nbl_pool **ret_pool);
+NBL_API NBL_MUST_CHECK int nbl_pool_new(const struct nbl_pool_params *params,
+					struct nbl_pool **ret_pool);
 
 /*
  * Frees 'pool' (takes on success; NULL is fine). -EBUSY while NBLs or frames are out:
@@ -111,8 +113,8 @@ NBL_API uint32_t nbl_memory_of(const struct nbl *n);
 /*
  * Gives 'n' back to its pool with the frames it was allocated with (takes).
  * For NBLs of nbl_pool_alloc() and nbl_alloc_copy(): -EINVAL for any other kind, and
- * while a module has it out (TX-01); 'n' unchanged. While references or children live, the pool gets it at the last
- * of them (RF-04). Restates NdisFreeNetBufferList and FwpsFreeNetBufferList.
+ * while a module has it out (TX-01); 'n' unchanged. While references or children live, the pool
+ * gets it at the last of them (RF-04). Restates NdisFreeNetBufferList and FwpsFreeNetBufferList.
  */
 NBL_API int nbl_free(struct nbl *n);
 

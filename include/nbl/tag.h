@@ -14,9 +14,10 @@
 #define NBL_MAX_TAGS 32				/* per engine */
 
 enum nbl_tag_event {
-	NBL_TAG_CLONED,				/* 'other' is a clone of either kind, made by nbl_callout_clone() or its like */
+	/* 'other' is a clone of either kind, made by nbl_callout_clone() or its like */
+	NBL_TAG_CLONED,
 	NBL_TAG_DUPLICATED,			/* 'other' is a copy without parent */
-	NBL_TAG_SEND_COMPLETE,			/* it was sent; the number is gone when this returns */
+	NBL_TAG_SEND_COMPLETE,	/* it was sent; the number is gone when this returns */
 	NBL_TAG_RECEIVE_COMPLETE,		/* it was received and returned; likewise */
 	NBL_TAG_REMOVED,			/* it left any other way, or was freed; likewise */
 };
@@ -33,8 +34,8 @@ typedef void (*nbl_tag_notify_fn)(void *arg, enum nbl_tag_event event, struct nb
  * -ENOENT for an unknown id; -ENOSPC when NBL_MAX_TAGS exist. Control thread.
  * Rule: TG-01. Restates FwpsNetBufferListGetTag (the part of the engine).
  */
-NBL_API NBL_MUST_CHECK int nbl_tag_create(struct nbl_wfp *wfp, uint32_t id, nbl_tag_notify_fn notify,
-					  void *arg, uint32_t *ret_tag);
+NBL_API NBL_MUST_CHECK int nbl_tag_create(struct nbl_wfp *wfp, uint32_t id,
+					  nbl_tag_notify_fn notify, void *arg, uint32_t *ret_tag);
 
 /* Ends 'tag'. 0; -EBUSY while a number of it is on any NBL; -ENOENT. Control thread. */
 NBL_API NBL_MUST_CHECK int nbl_tag_destroy(struct nbl_wfp *wfp, uint32_t tag);

@@ -63,7 +63,10 @@ NBL_API const void *nbl_nb_view(const struct nbl_nb *nb, uint32_t length, void *
 NBL_API uint32_t nbl_nb_copy(struct nbl_nb *dst, uint32_t dst_offset, const struct nbl_nb *src,
 			     uint32_t src_offset, uint32_t length);
 
-/* True if the cached position agrees with the segments and the lengths fit (walks them). Rule: DM-04. */
+/*
+ * True if the cached position agrees with the segments and
+ * the lengths fit (walks them). Rule: DM-04.
+ */
 NBL_API bool nbl_nb_is_sound(const struct nbl_nb *nb);
 
 #endif

@@ -91,8 +91,8 @@ static void adapter_drops_print(const json_t *adapter)
 	uint64_t dropped = get_number(outcomes, "dropped"), sum = drops_sum(rows);
 
 	printf("%s: received %" PRIu64 " = to-wire %" PRIu64 " + to-host %" PRIu64
-	       " + consumed %" PRIu64 " + offloaded %" PRIu64 " + in-flight %" PRIu64 " + dropped %" PRIu64 "\n",
-	       get_text(adapter, "name"), get_number(adapter, "received"),
+	       " + consumed %" PRIu64 " + offloaded %" PRIu64 " + in-flight %" PRIu64 " + dropped %"
+	       PRIu64 "\n", get_text(adapter, "name"), get_number(adapter, "received"),
 	       get_number(outcomes, "to_wire"), get_number(outcomes, "to_host"),
 	       get_number(outcomes, "consumed"), get_number(outcomes, "offloaded"),
 	       get_number(adapter, "in_flight"), dropped);

@@ -79,9 +79,11 @@ static void port_statistics_print(const struct answer *a, const char *adapter_na
 {
 	const json_t *before = port_before(a, adapter_name, side);
 
-	printf("          rx %" PRIu64 " bytes  tx %" PRIu64 " bytes  overloads %" PRIu64 "  bypassed %" PRIu64
-	       "  hung %" PRIu64 "  kernel: ring-full %" PRIu64 " fill-empty %" PRIu64 " dropped %" PRIu64 "\n",
-	       get_number(port, "rx_bytes"), get_number(port, "tx_bytes"), get_number(port, "overloads"),
+	printf("          rx %" PRIu64 " bytes  tx %" PRIu64 " bytes  overloads %" PRIu64
+	       "  bypassed %" PRIu64 "  hung %" PRIu64 "  kernel: ring-full %" PRIu64
+	       " fill-empty %" PRIu64 " dropped %" PRIu64 "\n",
+	       get_number(port, "rx_bytes"), get_number(port, "tx_bytes"),
+	       get_number(port, "overloads"),
 	       get_number(port, "bypassed"), get_number(port, "hung"),
 	       get_number(port, "kernel_rx_ring_full"), get_number(port, "kernel_fill_empty"),
 	       get_number(port, "kernel_rx_dropped"));

@@ -19,7 +19,8 @@ static const char *list_text(const json_t *object, const char *key, char *dst)
 
 	*dst = '\0';
 	json_array_foreach(json_object_get(object, key), i, item) {
-		text_escape(clean, sizeof(clean), json_string_value(item) ? json_string_value(item) : "");
+		text_escape(clean, sizeof(clean),
+			    json_string_value(item) ? json_string_value(item) : "");
 		if (used + strlen(clean) + 3 > LIST_SIZE)
 			break;
 		used += (size_t)sprintf(dst + used, "%s%s", used ? ", " : "", clean);
@@ -50,8 +51,10 @@ static void limits_print(const json_t *m)
 {
 	const json_t *limits = json_object_get(m, "limits");
 	static const struct { const char *key, *what, *unit; } all[] = {
-		{ "held", "holds at most", " packets" }, { "share_percent", "at most", "% of the frames" },
-		{ "soft_age_ms", "warned after", " ms" }, { "hard_age_ms", "unhealthy after", " ms" },
+		{ "held", "holds at most", " packets" },
+		{ "share_percent", "at most", "% of the frames" },
+		{ "soft_age_ms", "warned after", " ms" },
+		{ "hard_age_ms", "unhealthy after", " ms" },
 	};
 
 	if (!limits)
@@ -229,14 +232,16 @@ void nbl_print(const json_t *adapter)
 		       get_number(n, "age_ms"));
 	printf("\n  owner pending %s  references %" PRIu64 "  children %" PRIu64 "  parent %s\n",
 	       json_is_true(json_object_get(n, "owner_pending")) ? "yes" : "no",
-	       get_number(n, "references"), get_number(n, "children"), or_none(get_text(n, "parent")));
+	       get_number(n, "references"), get_number(n, "children"),
+	       or_none(get_text(n, "parent")));
 	printf("  port %s  frame type %s  status %s  outcome %s\n", or_none(get_text(n, "port")),
 	       get_text(n, "frame_type"), get_text(n, "status"), get_text(n, "outcome"));
 	source_print(n);
 	printf("  flags %s\n", or_none(list_text(n, "flags", list)));
 	info_print(n);
 	printf("  packets %" PRIu64 "  offset %" PRIu64 "  length %" PRIu64 "\n",
-	       get_number(n, "packets"), get_number(n, "data_offset"), get_number(n, "data_length"));
+	       get_number(n, "packets"), get_number(n, "data_offset"),
+	       get_number(n, "data_length"));
 	if (json_array_size(json_object_get(n, "segments")))
 		segments_print(n);
 	bytes_print(n);

@@ -45,7 +45,8 @@ void nbl_build_original(struct nbl_builder *b, const struct nbl_nb *src);
 bool nbl_is_usable(const struct nbl *n);
 
 /* Default pools in the place of NULL: those of the memory 'n' lies in (PL-06). */
-void nbl_default_pools(const struct nbl *n, struct nbl_pool **nbl_pool, struct nbl_pool **data_pool);
+void nbl_default_pools(const struct nbl *n, struct nbl_pool **nbl_pool,
+		       struct nbl_pool **data_pool);
 
 /* The flags and slots that describe the bytes go from 'from' to 'to' (DV-10). */
 void nbl_inherit(struct nbl *to, const struct nbl *from);

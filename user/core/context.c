@@ -68,7 +68,8 @@ int nbl_context_pop(struct nbl *n, uint32_t size)
 	n->context_used -= (uint16_t)NBL_CONTEXT_SPACE(size);
 	f->magic = 0;
 	if (!n->context_used)
-		__atomic_fetch_and(&n->nbl_flags, ~(uint32_t)NBL_FLAG_HAS_CONTEXT, __ATOMIC_RELAXED);
+		__atomic_fetch_and(&n->nbl_flags, ~(uint32_t)NBL_FLAG_HAS_CONTEXT,
+				   __ATOMIC_RELAXED);
 	return 0;
 }
 

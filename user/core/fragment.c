@@ -272,7 +272,8 @@ uint32_t nbl_nb_n_segments(const struct nbl_nb *nb)
 {
 	uint32_t offset = nb->current_offset, left = nb->data_length, n = 0;
 
-	for (const struct nbl_segment *s = nb->current_segment; s && left; s = s->next, offset = 0) {
+	for (const struct nbl_segment *s = nb->current_segment; s && left;
+	     s = s->next, offset = 0) {
 		uint32_t used = s->length - offset < left ? s->length - offset : left;
 
 		n += used > 0;

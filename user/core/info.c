@@ -89,7 +89,8 @@ void nbl_info_inherit(struct nbl *to, const struct nbl *from)
 
 void nbl_info_inherit_lineage(struct nbl *to, const struct nbl *from)
 {
-	const struct nbl_lineage_ops *ops = atomic_load_explicit(&lineage_ops, memory_order_acquire);
+	const struct nbl_lineage_ops *ops = atomic_load_explicit(&lineage_ops,
+								 memory_order_acquire);
 
 	if (from->info[NBL_INFO_WFP] && ops)
 		to->info[NBL_INFO_WFP] = ops->inherit(from->info[NBL_INFO_WFP], from, to);
@@ -97,7 +98,8 @@ void nbl_info_inherit_lineage(struct nbl *to, const struct nbl *from)
 
 void nbl_info_drop_lineage(struct nbl *n)
 {
-	const struct nbl_lineage_ops *ops = atomic_load_explicit(&lineage_ops, memory_order_acquire);
+	const struct nbl_lineage_ops *ops = atomic_load_explicit(&lineage_ops,
+								 memory_order_acquire);
 	uint64_t record = n->info[NBL_INFO_WFP];
 
 	n->info[NBL_INFO_WFP] = 0;

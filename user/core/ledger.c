@@ -85,7 +85,8 @@ int nbl_ledger_end_send(struct nbl_ledger *l, uint32_t frame, struct nbl_ledger_
 		if (!sends || sends == NBL_SENDS_LAST)
 			now = nbl_ledger_pack(to);
 		else
-			now = sends > 1 ? old - (1u << 8) : (old & ~0xff00ull) | NBL_SENDS_LAST << 8;
+			now = sends > 1 ? old - (1u << 8) :
+			      (old & ~0xff00ull) | NBL_SENDS_LAST << 8;
 	} while (!atomic_compare_exchange_weak_explicit(&l->entries[frame], &old, now,
 							memory_order_release,
 							memory_order_relaxed));

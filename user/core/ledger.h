@@ -53,7 +53,9 @@ enum nbl_hold_reason {
 /* One entry, 64 bits so that it is written and read whole. */
 struct nbl_ledger_entry {
 	uint8_t state;		/* enum nbl_frame_state */
-	/* enum nbl_hold_reason, when HELD; sends in flight beside the newest, or as below, when TX */
+	/*
+	 * enum nbl_hold_reason, when HELD; sends in flight beside the newest, or as below, when TX
+	 */
 	uint8_t reason;
 	uint16_t holder;	/* module id, when HELD; number of the queue, when TX */
 	/* FILL, TX: ring slot. HAND: NBL_HAND_SENT or 0. HELD: monotonic ms when the hold began */
@@ -89,7 +91,8 @@ static inline struct nbl_ledger_entry nbl_ledger_get(const struct nbl_ledger *l,
 }
 
 #define NBL_MOST_SENDS		253u	/* of one frame at a time, beside the newest */
-#define NBL_SENDS_LAST		254u	/* one is left of several: not always that which the entry names */
+/* one is left of several: not always that which the entry names */
+#define NBL_SENDS_LAST		254u
 #define NBL_SENDS_UNKNOWN	255u	/* sent by a worker that died, nobody knows how often */
 
 /* How often a frame in TX is being sent, unless that is unknown. */
@@ -98,7 +101,9 @@ static inline uint32_t nbl_ledger_n_sends(struct nbl_ledger_entry e)
 	return e.reason == NBL_SENDS_LAST ? 1 : e.reason + 1u;
 }
 
-/* Overwrites the entry of 'frame'. For start-up and adoption; moves go through nbl_ledger_move(). */
+/*
+ * Overwrites the entry of 'frame'. For start-up and adoption; moves go through nbl_ledger_move().
+ */
 static inline void nbl_ledger_set(struct nbl_ledger *l, uint32_t frame, struct nbl_ledger_entry e)
 {
 	atomic_signal_fence(memory_order_release);	/* after all stores before it, see above */

@@ -39,7 +39,10 @@ struct nbl_memory {
 	size_t frames_size;		/* bytes: the UMEM */
 };
 
-/* Makes and maps the memory (borrows 'shape'; fills ret: owned, nbl_memory_close()). 0 or negative errno. */
+/*
+ * Makes and maps the memory (borrows 'shape'; fills ret: owned,
+ * nbl_memory_close()). 0 or negative errno.
+ */
 NBL_MUST_CHECK int nbl_memory_create(const struct nbl_memory_shape *shape, struct nbl_memory *ret);
 
 /*

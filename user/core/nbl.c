@@ -101,7 +101,10 @@ static bool shares_bytes(const struct nbl *n)
 	       n->parent_claim == NBL_PARENT_BYTES;
 }
 
-/* 'n' needs only the descriptor of its parent from now on. True if that was the last who needed more. */
+/*
+ * 'n' needs only the descriptor of its parent from now on.
+ * True if that was the last who needed more.
+ */
 static bool turn_deep(struct nbl *n)
 {
 	uint32_t now, claims = atomic_load_explicit(&n->parent->claims, memory_order_relaxed);

@@ -25,7 +25,10 @@ static uint16_t get16(const uint8_t *at)
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-/* 'length' used bytes from 'offset' on, in the packet or in 'storage'; NULL if there are not so many. */
+/*
+ * 'length' used bytes from 'offset' on, in the packet or in
+ * 'storage'; NULL if there are not so many.
+ */
 static const uint8_t *bytes_at(const struct nbl_nb *nb, uint32_t offset, uint32_t length,
 			       void *storage)
 {
@@ -88,7 +91,8 @@ static uint32_t parse_l4(const struct nbl_nb *nb, uint32_t offset, uint32_t end,
 	uint32_t length;
 
 	if (protocol == IPPROTO_UDP) {
-		header = end - offset < UDP_HEADER ? NULL : bytes_at(nb, offset, UDP_HEADER, storage);
+		header = end - offset < UDP_HEADER ? NULL :
+			 bytes_at(nb, offset, UDP_HEADER, storage);
 		return header && get16(header + 4) >= UDP_HEADER ? NBL_FLAG_IS_UDP : 0;
 	}
 	if (protocol != IPPROTO_TCP || end - offset < TCP_HEADER)

@@ -222,7 +222,8 @@ struct nbl *nbl_pool_alloc(struct nbl_pool *pool)
 {
 	struct pool_nbl *p;
 
-	return nbl_pool_take_nbl(pool, NBL_KIND_FRESH, nbl_holder_of(NULL), &p) < 0 ? NULL : &p->nbl;
+	return nbl_pool_take_nbl(pool, NBL_KIND_FRESH, nbl_holder_of(NULL), &p) < 0 ?
+	       NULL : &p->nbl;
 }
 
 int nbl_pool_alloc_over(struct nbl_pool *pool, struct nbl_segment *first, uint32_t offset,

@@ -40,7 +40,7 @@ struct pool_segment {
 	struct segment_record record;
 	struct retreat_record retreat;
 	struct pool_segment *more;	/* the next of the same NB, or of a reservation */
-	struct nbl *part;		/* referenced for the bytes here; of a reassembled NBL, else NULL */
+	struct nbl *part;	/* referenced for the bytes here; of a reassembled NBL, else NULL */
 	struct nbl_pool *pool;		/* set once */
 	uint32_t slot;			/* set once */
 };
@@ -81,7 +81,8 @@ struct nbl_pool {
 	struct nbl_home home;
 	uint8_t *slots;			/* pool_nbl by pool_slot, 'stride' apart */
 	size_t stride;
-	struct pool_nbl *_Atomic *live;	/* NBL_POOL_VERIFY: by pool_slot, where it lies now; else NULL */
+	/* NBL_POOL_VERIFY: by pool_slot, where it lies now; else NULL */
+	struct pool_nbl *_Atomic *live;
 	size_t slots_size;		/* NBL_POOL_VERIFY: bytes mapped at 'slots' */
 	_Atomic uint64_t n_lives;	/* NBL_POOL_VERIFY: places used up */
 	uint64_t max_lives;
@@ -189,7 +190,10 @@ void nbl_pool_verify_give(struct nbl_pool *pool, struct pool_nbl *p, uint32_t sl
 NBL_MUST_CHECK int nbl_pool_verify_open(struct nbl_pool *pool);
 void nbl_pool_verify_close(struct nbl_pool *pool);
 
-/* The pool made into the place after that of 'pool', NULL: the first. NULL if there is none. Returns borrowed. Control thread. */
+/*
+ * The pool made into the place after that of 'pool', NULL: the first. NULL if there is
+ * none. Returns borrowed. Control thread.
+ */
 struct nbl_pool *nbl_pool_next(const struct nbl_pool *pool);
 
 /* A number that leads back to 's' in 32 bits, never 0, and the way back. */

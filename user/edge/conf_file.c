@@ -88,7 +88,10 @@ static char *comment_end(const char *text, char *s)
 	return end ? end + 2 : NULL;	/* open to the end of the file: the parser's to tell */
 }
 
-/* Comments become blanks: libconfuse 3.3 counts their lines twice, and errors would name wrong ones. */
+/*
+ * Comments become blanks: libconfuse 3.3 counts their lines
+ * twice, and errors would name wrong ones.
+ */
 static void comments_blank(char *text)
 {
 	for (char *s = text; *s;) {

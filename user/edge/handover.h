@@ -90,7 +90,7 @@ struct worker_reply {
 	int32_t result;		/* 0 or negative errno */
 	uint32_t number;	/* of the request; 0 = none */
 	char text[256];		/* a sentence when result < 0 */
-	uint16_t module_ids[ADAPTER_MAX_MODULES];	/* of the stack now, from the lower port upward */
+	uint16_t module_ids[ADAPTER_MAX_MODULES]; /* of the stack now, from the lower port upward */
 	char module_names[ADAPTER_MAX_MODULES][NBL_MODULE_NAME_MAX];
 	uint32_t n_modules;
 	bool is_down;		/* a mandatory module did not restart */

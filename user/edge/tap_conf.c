@@ -56,9 +56,10 @@ static int types_parse(const char *value, struct tap_conf *tap, char *error, siz
 			return -EINVAL;
 		}
 		if (!type_parse(word, &tap->types[tap->n_types++])) {
-			snprintf(error, error_size, "module tap: types: \"%.32s\" is neither a frame "
-				 "type such as 0x0806 nor one of arp, ipv4, ipv6, lacp, lldp, mpls, "
-				 "pppoe, ptp", word);
+			snprintf(error, error_size,
+				 "module tap: types: \"%.32s\" is neither a frame type such as "
+				 "0x0806 nor one of arp, ipv4, ipv6, lacp, lldp, mpls, pppoe, ptp",
+				 word);
 			return -EINVAL;
 		}
 	}
@@ -91,13 +92,14 @@ int tap_conf_parse(const struct module_conf *m, struct tap_conf *ret, char *erro
 		} else if (!strcmp(o->key, "types")) {
 			r = types_parse(o->value, &tap, error, error_size);
 		} else {
-			snprintf(error, error_size, "module tap has no option '%s', only to and types",
-				 o->key);
+			snprintf(error, error_size,
+				 "module tap has no option '%s', only to and types", o->key);
 			r = -EINVAL;
 		}
 	}
 	if (!r && !*tap.ifname) {
-		snprintf(error, error_size, "module tap: to: missing: the name of the device to make");
+		snprintf(error, error_size,
+			 "module tap: to: missing: the name of the device to make");
 		r = -EINVAL;
 	}
 	if (!r)

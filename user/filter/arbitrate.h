@@ -42,10 +42,11 @@ struct wfp_answer {
 /* What went beside the rules; bits to be counted. */
 enum wfp_remark {
 	WFP_REMARK_VETO		= 1 << 0,	/* not a fault: an event (CL-06) */
-	WFP_REMARK_RIGHT_KEPT	= 1 << 1,	/* should have cleared the right: done for it (CL-04, RF-08) */
-	WFP_REMARK_NO_RIGHT	= 1 << 2,	/* answered, or took the right, without having it: ignored (CL-03) */
-	WFP_REMARK_PEND_REFUSED	= 1 << 3,	/* absorbed without the right, or without a hard BLOCK (CL-07, AMB-04) */
-	WFP_REMARK_ACTION	= 1 << 4,	/* an action its filter does not allow, or none there is */
+	WFP_REMARK_RIGHT_KEPT	= 1 << 1,	/* did not clear the right: done (CL-04, RF-08) */
+	WFP_REMARK_NO_RIGHT	= 1 << 2,	/* answered or took it without the right (CL-03) */
+	/* absorbed without the right, or without a hard BLOCK (CL-07, AMB-04) */
+	WFP_REMARK_PEND_REFUSED	= 1 << 3,
+	WFP_REMARK_ACTION	= 1 << 4,	/* not allowed to its filter, or no action at all */
 };
 
 /* The answer of a filter without callout. */

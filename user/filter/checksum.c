@@ -16,7 +16,9 @@ uint32_t wfp_sum_bytes(const uint8_t *p, uint32_t n, uint32_t sum)
 	return wfp_sum_fold((uint32_t)wide);
 }
 
-/* Where byte 'at' of the used data is: fills ret_room with how many bytes are there in one piece. */
+/*
+ * Where byte 'at' of the used data is: fills ret_room with how many bytes are there in one piece.
+ */
 static uint8_t *piece_at(const struct nbl_nb *nb, uint32_t at, uint32_t *ret_room)
 {
 	struct nbl_nb window = *nb;

@@ -202,7 +202,10 @@ static void count_remarks(const struct block *b, const struct wfp_callout *callo
 		wfp_count(&callout->counts[b->env->slot].deviations, 1);
 }
 
-/* Puts the used data back to where the layer shows it; where that is not known, nobody gets the packet. */
+/*
+ * Puts the used data back to where the layer shows it; where
+ * that is not known, nobody gets the packet.
+ */
 static void restore_shown(const struct block *b, struct shown *s)
 {
 	struct nbl_nb *nb = s->n->first_nb;

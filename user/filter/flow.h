@@ -26,7 +26,7 @@ struct wfp_flow {
 	_Atomic uint64_t id;		/* 0: nobody finds it */
 	_Atomic uint64_t key[5];	/* the same for both directions */
 	_Atomic uint64_t last_ns;
-	uint64_t epoch;			/* when it ended, 0 = it is free or in use. Under the lock */
+	uint64_t epoch;	/* when it ended, 0 = it is free or in use. Under the lock */
 	struct wfp_flow_context contexts[WFP_FLOW_CONTEXTS];
 };
 
@@ -58,7 +58,10 @@ struct wfp_flow *wfp_flow_find(struct nbl_wfp *wfp, const struct wfp_packet *p, 
 /* The context of callout 'id' at 'layer' on 'flow', or 0. */
 uint64_t wfp_flow_context(const struct wfp_flow *flow, uint32_t id, enum nbl_layer layer);
 
-/* Ends all contexts that are idle, tells of those that ended, frees what nobody can see any more. Control thread. */
+/*
+ * Ends all contexts that are idle, tells of those that ended, frees what
+ * nobody can see any more. Control thread.
+ */
 void wfp_flows_age(struct nbl_wfp *wfp, uint64_t now_ns);
 
 #endif

@@ -95,7 +95,9 @@ static int check_bytes(const struct request *q, const struct nbl *n, uint8_t ver
 	return 0;
 }
 
-/* The IP version of what is injected above the MAC layers, or 0 if the parts do not fit together. */
+/*
+ * The IP version of what is injected above the MAC layers, or 0 if the parts do not fit together.
+ */
 static uint8_t version_of(const struct request *q, const struct nbl *n)
 {
 	const struct nbl_headers *h = q->target->headers;

@@ -20,7 +20,7 @@ enum wfp_position {
 
 struct wfp_layer {
 	const char *name;
-	uint8_t direction;		/* enum nbl_direction; of a datagram layer: the way decides */
+	uint8_t direction;	/* enum nbl_direction; of a datagram layer: the way decides */
 	uint8_t ip_version;		/* 0 = any packet */
 	uint8_t position;		/* enum wfp_position */
 	bool mac;
@@ -39,13 +39,19 @@ enum wfp_way {
 extern const struct wfp_layer wfp_layers[NBL_N_LAYERS];
 extern const uint8_t wfp_ways[WFP_N_WAYS][NBL_N_LAYERS + 1];
 
-/* The layers an injected packet meets, as a part of a way. Returns borrowed, for ever: ended by NBL_N_LAYERS. */
+/*
+ * The layers an injected packet meets, as a part of a way. Returns
+ * borrowed, for ever: ended by NBL_N_LAYERS.
+ */
 const uint8_t *wfp_injected_way(enum nbl_inject_path path);
 
 /* NBL_LAYER_BITs of the layers a path injects to (IN-11), those of the other family left out. */
 uint32_t wfp_injected_layers(enum nbl_inject_path path, uint8_t ip_version);
 
-/* True if 'layer' shows 'p'; fills ret_offset with how far into the frame used data begins there then. */
+/*
+ * True if 'layer' shows 'p'; fills ret_offset with how far
+ * into the frame used data begins there then.
+ */
 bool wfp_layer_shows(const struct wfp_layer *layer, enum nbl_direction direction,
 		     const struct wfp_packet *p, uint32_t *ret_offset);
 

@@ -28,7 +28,9 @@ static struct bytes bytes_of(const struct nbl_nb *nb)
 	return b;
 }
 
-/* 'size' bytes from 'at' on, in 'storage' if they are in several pieces. NULL if there are fewer. */
+/*
+ * 'size' bytes from 'at' on, in 'storage' if they are in several pieces. NULL if there are fewer.
+ */
 static const uint8_t *look(const struct bytes *b, uint32_t at, uint32_t size, uint8_t *storage)
 {
 	struct nbl_nb window;

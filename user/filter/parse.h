@@ -12,7 +12,8 @@
 #include <nbl/callout.h>
 #include <nbl/parse.h>
 
-#define WFP_MAX_TAGS NBL_MAX_VLAN_TAGS	/* VLAN tags it looks behind; with more there is no MAC header */
+/* VLAN tags it looks behind; with more there is no MAC header */
+#define WFP_MAX_TAGS NBL_MAX_VLAN_TAGS
 #define WFP_MAX_EXTENSIONS 16		/* IPv6 extension headers it looks behind */
 
 enum wfp_protocol {
@@ -28,12 +29,12 @@ enum wfp_protocol {
 struct wfp_packet {
 	struct nbl_values values;	/* direction, interface, queue and port are the caller's */
 	uint16_t mac_size;		/* 0: no complete MAC header */
-	uint16_t ip_size;		/* 0: no sound IP header; counts what was walked of the extensions */
+	uint16_t ip_size; /* 0: no sound IP header; counts what was walked of the extensions */
 	uint16_t transport_size;	/* 0: none, or not complete */
 	uint16_t fragment_offset;
 	uint32_t ip_total;
-	bool transport;			/* a transport layer begins behind ip_size, complete if it is a known one */
-	bool routed;			/* a routing header with segments left: pseudo header unknown */
+	bool transport;	/* a transport layer begins behind ip_size, complete if it is a known one */
+	bool routed;	/* a routing header with segments left: pseudo header unknown */
 };
 
 /* Understands the frame 'nb', whose used data begins at the MAC header (borrows; fills ret). */

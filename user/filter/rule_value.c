@@ -22,7 +22,8 @@ static const struct filter_name protocols[] = {
 };
 
 static const struct filter_name fragments[] = {
-	{ "whole", 0 }, { "first", NBL_FRAGMENT_FIRST }, { "later", NBL_FRAGMENT_LATER }, { NULL, 0 }
+	{ "whole", 0 }, { "first", NBL_FRAGMENT_FIRST }, { "later", NBL_FRAGMENT_LATER },
+	{ NULL, 0 }
 };
 
 static const struct filter_name directions[] = {
@@ -110,7 +111,8 @@ static bool parse_mac(const char *text, struct nbl_wfp_condition *c)
 	unsigned int b[6];
 	int n = 0;
 
-	if (c->match != WFP_MATCH_EQUAL || strspn(text, "0123456789abcdefABCDEF:") != strlen(text) ||
+	if (c->match != WFP_MATCH_EQUAL ||
+	    strspn(text, "0123456789abcdefABCDEF:") != strlen(text) ||
 	    sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
 		   &n) != 6 || text[n])
 		return false;

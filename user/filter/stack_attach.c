@@ -170,7 +170,8 @@ static int rule_add(const struct maker *m, const char *key, const char *text)
 	int r;
 
 	if (c->n_rules == FILTER_MAX_RULES)
-		return fail(m, "%s: '%.64s' is one more than %d rules", key, text, FILTER_MAX_RULES);
+		return fail(m, "%s: '%.64s' is one more than %d rules", key, text,
+			    FILTER_MAX_RULES);
 	if (filter_rule_parse(text, &rule, why, sizeof(why)) < 0)
 		return fail(m, "%s: %s", key, why);
 	r = filter_install(m, key, &rule, &id);

@@ -48,7 +48,9 @@ uint64_t wfp_next_epoch(struct nbl_wfp *wfp)
 	return atomic_fetch_add(&wfp->epoch, 1);
 }
 
-/* Either we see that a slot entered, or it sees what was published before the epoch was counted up. */
+/*
+ * Either we see that a slot entered, or it sees what was published before the epoch was counted up.
+ */
 bool wfp_is_past(const struct nbl_wfp *wfp, uint64_t epoch)
 {
 	for (uint32_t i = 0; i < wfp->params.n_slots; i++) {

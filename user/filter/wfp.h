@@ -51,15 +51,22 @@ struct nbl_wfp_params {
 	uint32_t n_flows;		/* flows with contexts at most; 0 = none */
 	uint64_t flow_idle_ns;		/* a flow without packets for longer loses its contexts */
 	uint32_t n_tag_contexts;	/* numbers on NBLs at most; 0 = none */
-	struct nbl_pool *pool;		/* borrows: headers and copies for injections, may be NULL */
-	uint32_t n_frames;		/* frames below this can be sent by the adapter's ports; 0 = any (IN-14) */
+	struct nbl_pool *pool;	/* borrows: headers and copies for injections, may be NULL */
+	/* frames below this can be sent by the adapter's ports; 0 = any (IN-14) */
+	uint32_t n_frames;
 	bool strict;			/* refuses what cannot be sent instead of copying it */
 };
 
-/* Makes an engine (borrows 'params'; fills ret: owned, nbl_wfp_free()). 0; -EINVAL; -ENOMEM. Control thread. */
+/*
+ * Makes an engine (borrows 'params'; fills ret: owned,
+ * nbl_wfp_free()). 0; -EINVAL; -ENOMEM. Control thread.
+ */
 NBL_MUST_CHECK int nbl_wfp_new(const struct nbl_wfp_params *params, struct nbl_wfp **ret);
 
-/* Frees 'wfp' (takes on success; NULL is fine). -EBUSY while callouts, handles or tags exist. Lanes at rest. */
+/*
+ * Frees 'wfp' (takes on success; NULL is fine). -EBUSY while
+ * callouts, handles or tags exist. Lanes at rest.
+ */
 int nbl_wfp_free(struct nbl_wfp *wfp);
 
 /* ---- filters: control thread; in force from the next nbl_wfp_commit() ---- */
@@ -143,7 +150,7 @@ void nbl_wfp_snapshot_free(struct wfp_snapshot *old);
 struct nbl_wfp_env {
 	uint32_t slot;			/* of the calling thread, below n_slots */
 	uint16_t holder;		/* written to dropped packets as the place */
-	uint8_t direction;		/* enum nbl_direction: for the datagram layers, which have both */
+	uint8_t direction;	/* enum nbl_direction: for the datagram layers, which have both */
 	uint32_t interface;		/* ifindex they came by or leave by */
 	uint32_t queue;
 	uint32_t port;			/* port number */
@@ -156,7 +163,8 @@ struct nbl_wfp_env {
 struct nbl_wfp_result {
 	struct nbl_chain passed;	/* goes on */
 	struct nbl_chain dropped;	/* blocked: outcome and holder are written */
-	struct nbl_chain absorbed;	/* a callout has it: end the owner's claim, silently; outcome is consumed */
+	/* a callout has it: end the owner's claim, silently; outcome is consumed */
+	struct nbl_chain absorbed;
 };
 
 /*
@@ -209,12 +217,18 @@ int nbl_inject_status(int32_t status);
 /* True if 'n' has numbers of tags on it: then nbl_wfp_leave() is due when it leaves the stack. */
 bool nbl_wfp_is_tagged(const struct nbl *n);
 
-/* Tells the tags of 'n' (borrows) that it leaves, by SEND_COMPLETE, RECEIVE_COMPLETE or REMOVED, and takes them off. */
+/*
+ * Tells the tags of 'n' (borrows) that it leaves, by SEND_COMPLETE,
+ * RECEIVE_COMPLETE or REMOVED, and takes them off.
+ */
 void nbl_wfp_leave(struct nbl_wfp *wfp, struct nbl *n, uint8_t event);
 
 /* ---- upkeep and figures: control thread ---- */
 
-/* Ends contexts of flows that are idle at 'now_ns' and tells of contexts that ended. About once a second. */
+/*
+ * Ends contexts of flows that are idle at 'now_ns' and tells of
+ * contexts that ended. About once a second.
+ */
 void nbl_wfp_age(struct nbl_wfp *wfp, uint64_t now_ns);
 
 struct nbl_wfp_counts {
@@ -222,9 +236,10 @@ struct nbl_wfp_counts {
 	uint64_t blocked;		/* policy drops: each is worth a line */
 	uint64_t absorbed;		/* silently; not in blocked */
 	uint64_t vetoes;		/* events (CL-06) */
-	uint64_t rights_kept, no_right, pends_refused, wrong_actions;	/* deviations (CL-03, CL-04, CL-07) */
+	/* deviations (CL-03, CL-04, CL-07) */
+	uint64_t rights_kept, no_right, pends_refused, wrong_actions;
 	uint64_t windows_left;		/* callouts that left the used data elsewhere: put back */
-	uint64_t batch_held;		/* batch callouts that held behind the engine's back (CL-10) */
+	uint64_t batch_held;	/* batch callouts that held behind the engine's back (CL-10) */
 	uint64_t injected, completed, loops, copied, completions_refused;
 	uint64_t flows, flow_contexts, flows_refused;
 	uint64_t tag_contexts;

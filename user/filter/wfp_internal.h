@@ -41,7 +41,8 @@
 /* Counted by the slot's own thread, read by any. */
 struct wfp_counts {
 	_Atomic uint64_t classified, blocked, absorbed, vetoes;
-	_Atomic uint64_t rights_kept, no_right, pends_refused, wrong_actions, windows_left, batch_held;
+	_Atomic uint64_t rights_kept, no_right, pends_refused, wrong_actions, windows_left,
+		batch_held;
 };
 
 struct wfp_slot {
@@ -98,7 +99,7 @@ struct wfp_entry {
 
 struct wfp_snapshot {
 	struct wfp_filter *deleted;	/* freed with it: those the next one does not have */
-	uint64_t epoch;			/* set when it is replaced: who entered later does not know it */
+	uint64_t epoch;	/* set when it is replaced: who entered later does not know it */
 	uint32_t first[NBL_N_LAYERS + 1];	/* entries of layer i: first[i] .. first[i + 1] */
 	struct wfp_gate gates[WFP_N_WAYS];
 	struct wfp_entry entries[];
@@ -107,7 +108,8 @@ struct wfp_snapshot {
 /* 0, or -EINVAL if 'c' (borrows) makes no sense at 'layer'. */
 int wfp_condition_check(const struct nbl_wfp_condition *c, const struct wfp_layer *layer);
 /* True if 'v' has what 'n' conditions, ordered by field, ask for (borrows). */
-bool wfp_conditions_match(const struct nbl_wfp_condition *c, uint32_t n, const struct nbl_values *v);
+bool wfp_conditions_match(const struct nbl_wfp_condition *c, uint32_t n,
+			  const struct nbl_values *v);
 
 /* ---- callouts ---- */
 
@@ -130,7 +132,10 @@ struct wfp_callout {
 #define WFP_INDEX_BITS 6
 #define WFP_INDEX(id) ((id) & ((1u << WFP_INDEX_BITS) - 1))
 
-/* The callout with that id, also one that is closing, or NULL. Returns borrowed, as long as it is registered. */
+/*
+ * The callout with that id, also one that is closing, or NULL.
+ * Returns borrowed, as long as it is registered.
+ */
 struct wfp_callout *wfp_callout_find(const struct nbl_wfp *wfp, uint32_t id);
 
 /* What this thread is classifying, or NULL. */
@@ -162,16 +167,18 @@ struct wfp_handle {
 	uint8_t family;
 };
 
-/* The state of an NBL's latest injection, and of its lineage. Never all zero while a flag is set. */
+/*
+ * The state of an NBL's latest injection, and of its lineage. Never all zero while a flag is set.
+ */
 struct wfp_record {
 	bool pending;
 	bool original;			/* was absorbed: the engine has a reference */
-	bool substitute;		/* a copy made to be sent; its parent is what was injected */
+	bool substitute;	/* a copy made to be sent; its parent is what was injected */
 	uint8_t path;
 	uint8_t engine;			/* number of the engine it is known to */
 	uint8_t depth;			/* injections of it and its ancestors */
-	uint16_t aside;			/* bytes put in front; an original has none: the port it came by */
-	uint32_t older;			/* where contexts of earlier injections of this NBL are; 0 = none */
+	uint16_t aside;	/* bytes put in front; an original has none: the port it came by */
+	uint32_t older;	/* where contexts of earlier injections of this NBL are; 0 = none */
 };
 
 #define WFP_N_OLDER 1024		/* contexts of repeated injections kept; a power of two */
@@ -206,7 +213,10 @@ bool wfp_injection_end(struct nbl *n);
 bool wfp_has_flag(const struct nbl *n, uint32_t flag);
 void wfp_set_flag(struct nbl *n, uint32_t flag, bool on);
 
-/* Handles of all injections of 'n' and its ancestors, by bit; fills ret_depth with how many those are. */
+/*
+ * Handles of all injections of 'n' and its ancestors, by bit;
+ * fills ret_depth with how many those are.
+ */
 uint64_t wfp_lineage(const struct nbl *n, uint8_t *ret_depth);
 /* Makes the lineage of 'to', which has none, that of 'from' (borrows both). */
 void wfp_lineage_inherit(struct nbl_wfp *wfp, struct nbl *to, const struct nbl *from);
@@ -241,7 +251,7 @@ struct nbl_wfp {
 	uint8_t number;			/* 1 .. WFP_MAX_ENGINES */
 	struct wfp_snapshot *_Atomic snapshot;
 	_Atomic uint32_t layers_wanted;	/* those with filters, by bit */
-	_Atomic uint64_t epoch;		/* counts up with everything that readers may still be using */
+	_Atomic uint64_t epoch;	/* counts up with everything that readers may still be using */
 	struct wfp_slot *slots;
 	struct wfp_callout callouts[NBL_MAX_CALLOUTS];
 	struct wfp_flows flows;

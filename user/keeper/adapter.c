@@ -66,7 +66,10 @@ static void list_remove(struct keeper *k, struct adapter *a)
 
 /* ---- attach ---- */
 
-/* True if no port of any adapter, 'p' aside, is that interface: by its index, as it has several names. */
+/*
+ * True if no port of any adapter, 'p' aside, is that
+ * interface: by its index, as it has several names.
+ */
 static bool interface_is_free(const struct adapter *self, const struct port *p,
 			      struct refusal *refusal)
 {
@@ -87,7 +90,10 @@ static bool interface_is_free(const struct adapter *self, const struct port *p,
 	return true;
 }
 
-/* Finds a port that no adapter has; on failure 'p' names no interface, so that nothing is undone there. */
+/*
+ * Finds a port that no adapter has; on failure 'p' names no
+ * interface, so that nothing is undone there.
+ */
 static bool find_free_port(struct adapter *a, enum nbl_side side, const char *ifname,
 			   uint64_t queues, struct refusal *refusal)
 {
@@ -215,8 +221,9 @@ static bool open_ports(struct adapter *a, struct refusal *refusal)
 		if (a->conf.layout == LAYOUT_PAIR) {
 			p->promiscuous = netdev_open_promiscuous(p->dev.ifindex);
 			if (p->promiscuous < 0)
-				log_warning("%s: not promiscuous (%s): it passes only frames for its "
-					    "own address", p->dev.name, why_errno(-p->promiscuous));
+				log_warning("%s: not promiscuous (%s): it passes only frames for "
+					    "its own address", p->dev.name,
+					    why_errno(-p->promiscuous));
 		}
 	}
 	state_save(a->keeper);
@@ -379,13 +386,17 @@ static bool has_room(const struct adapter *a, struct refusal *refusal)
 
 	if (a->conf.n_modules < ADAPTER_MAX_MODULES)
 		return true;
-	snprintf(why, sizeof(why), "%s: not added (ENOSPC): its stack has %d modules, and no more fit. "
-		 "Try: nblctl module remove", a->conf.name, ADAPTER_MAX_MODULES);
+	snprintf(why, sizeof(why),
+		 "%s: not added (ENOSPC): its stack has %d modules, and no more fit. Try: nblctl "
+		 "module remove", a->conf.name, ADAPTER_MAX_MODULES);
 	refuse(refusal, -ENOSPC, why);
 	return false;
 }
 
-/* Where the worker says that the module is, others may have gone meanwhile; at most 'most', the reply is not trusted. */
+/*
+ * Where the worker says that the module is, others may have gone meanwhile;
+ * at most 'most', the reply is not trusted.
+ */
 static int position_in(const struct worker_reply *reply, const char *module, uint32_t most)
 {
 	uint32_t i = 0;

@@ -21,7 +21,10 @@ struct keeper;
 
 #define REASON_SIZE		512
 
-/* Why a command failed: an exit status of cli.md's list (1 refused, 4 permission, 5 unsupported, 8 timed out) and a sentence. */
+/*
+ * Why a command failed: an exit status of cli.md's list (1 refused, 4 permission, 5
+ * unsupported, 8 timed out) and a sentence.
+ */
 struct refusal {
 	int exit_status;
 	char reason[REASON_SIZE];
@@ -34,14 +37,21 @@ struct refusal {
 bool adapter_attach(struct keeper *keeper, const struct adapter_conf *conf,
 		    struct adapter **ret_adapter, struct refusal *refusal);
 
-/* Bypass, drain, take everything off the interfaces, restore what was changed, free (takes). Cannot fail. */
+/*
+ * Bypass, drain, take everything off the interfaces, restore what
+ * was changed, free (takes). Cannot fail.
+ */
 void adapter_detach(struct adapter *a);
 
-/* Puts a module into the stack: last (nearest the upper port), or before/after the module named 'other'. */
+/*
+ * Puts a module into the stack: last (nearest the upper port),
+ * or before/after the module named 'other'.
+ */
 bool adapter_module_add(struct adapter *a, const struct module_conf *conf, const char *before,
 			const char *after, struct refusal *refusal);
 /* force: also if it does not let go of its packets, which are then dropped. */
-bool adapter_module_remove(struct adapter *a, const char *module, bool force, struct refusal *refusal);
+bool adapter_module_remove(struct adapter *a, const char *module, bool force,
+			   struct refusal *refusal);
 
 /*
  * Gives the module named 'options' (borrows) those options; others it has stay. It keeps its place.
@@ -54,7 +64,8 @@ const struct adapter_conf *adapter_get_conf(const struct adapter *a);
 
 /* ---- figures ---- */
 
-enum adapter_state { ADAPTER_RUNNING, ADAPTER_PAUSED, ADAPTER_BYPASS, ADAPTER_DOWN, ADAPTER_DETACHED };
+enum adapter_state { ADAPTER_RUNNING, ADAPTER_PAUSED, ADAPTER_BYPASS, ADAPTER_DOWN,
+		     ADAPTER_DETACHED };
 
 struct port_snapshot {
 	char ifname[IFNAMSIZ];
@@ -88,7 +99,7 @@ struct module_snapshot {
 /* One row of `drops`: packets dropped for a reason at a place. */
 struct drop_snapshot {
 	char place[NBL_MODULE_NAME_MAX];	/* a port's interface, a module, "worker" */
-	const char *reason;			/* nbl_outcome_name(), or "rx-ring-full", "fill-empty", "too-long" */
+	const char *reason; /* nbl_outcome_name(), or "rx-ring-full", "fill-empty", "too-long" */
 	uint64_t packets;
 };
 
@@ -137,15 +148,17 @@ bool adapter_audit(struct adapter *a, struct audit_result *ret, struct refusal *
 
 struct keeper {
 	struct sd_event *event;
-	const char *state_path;		/* file in which changes to interfaces are kept for a successor */
+	const char *state_path;	/* file in which changes to interfaces are kept for a successor */
 	struct adapter *adapters;	/* in order of attaching */
 	bool stopping;
 };
 
-struct adapter *keeper_find(struct keeper *k, const char *name);	/* returns borrowed, or NULL */
-struct adapter *adapter_next(struct adapter *a);			/* the one after it, or NULL */
+struct adapter *keeper_find(struct keeper *k, const char *name); /* returns borrowed, or NULL */
+struct adapter *adapter_next(struct adapter *a);	/* the one after it, or NULL */
 
-/* Puts back what a keeper that died left on interfaces, as its state file says; removes the file. */
+/*
+ * Puts back what a keeper that died left on interfaces, as its state file says; removes the file.
+ */
 void keeper_restore_leftovers(struct keeper *k);
 
 #endif

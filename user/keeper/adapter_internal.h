@@ -67,7 +67,9 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 /* Tells the programs what to do with packets: RUN if 'bypass' is NULL. */
 void adapter_set_bypass(struct adapter *a, const char *bypass);
 
-/* Looks for hung workers once a second from now on, and replaces them; more calls change nothing. */
+/*
+ * Looks for hung workers once a second from now on, and replaces them; more calls change nothing.
+ */
 void bypass_watch(struct keeper *k);
 
 /* ---- figures.c ---- */

@@ -313,8 +313,8 @@ static void add_audit(struct command *c, struct adapter *a, json_t *adapters)
 	json_array_append_new(adapters, report_audit(name, &result));
 	if (result.mismatches)
 		refuse(c, STATUS_REFUSED,
-		       "%s: %" PRIu64 " of %" PRIu64 " frames are not where the ledger says: %s", name,
-		       result.mismatches, result.frames, result.first);
+		       "%s: %" PRIu64 " of %" PRIu64 " frames are not where the ledger says: %s",
+		       name, result.mismatches, result.frames, result.first);
 }
 
 static void run_show(struct command *c)

@@ -40,7 +40,8 @@ static void handle(struct keeper *k, const struct watch_event *e)
 	case WATCH_UP:
 	case WATCH_DOWN:
 		p->up = e->what == WATCH_UP;
-		log_notice("%s: interface %s is %s", a->conf.name, p->dev.name, p->up ? "up" : "down");
+		log_notice("%s: interface %s is %s", a->conf.name, p->dev.name,
+			   p->up ? "up" : "down");
 		break;
 	case WATCH_CARRIER_ON:
 	case WATCH_CARRIER_OFF:

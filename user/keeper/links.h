@@ -12,7 +12,10 @@
 
 struct keeper;
 
-/* Starts listening for the adapters of 'k' (borrows, for ever). Once; later calls do nothing. 0 or negative errno. */
+/*
+ * Starts listening for the adapters of 'k' (borrows, for ever). Once;
+ * later calls do nothing. 0 or negative errno.
+ */
 NBL_MUST_CHECK int links_start(struct keeper *k);
 
 /* Follows an interface until links_forget(). 0 or negative errno. */

@@ -47,8 +47,9 @@ bool port_find(struct port *p, enum nbl_side side, const char *ifname, uint64_t 
 	*p = (struct port){ .side = side, .promiscuous = -1 };
 	r = netdev_get(ifname, &p->dev);
 	if (r < 0) {
-		snprintf(why, sizeof(why), "%s: not attached (%s): no interface has that name here. "
-			 "Try: ip -br link", ifname, why_errno(-r));
+		snprintf(why, sizeof(why),
+			 "%s: not attached (%s): no interface has that name here. Try: ip -br link",
+			 ifname, why_errno(-r));
 		refuse(refusal, r, why);
 		return false;
 	}

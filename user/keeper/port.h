@@ -52,7 +52,10 @@ uint32_t port_max_length(const struct port *p);
 /* Adds the kernel's own losses at the port's sockets into 'ret' (fills the kernel_ fields). */
 void port_read_kernel_drops(const struct port *p, struct port_snapshot *ret);
 
-/* Fills a refusal from a negative errno and its sentence: 4 for EPERM, 5 for EOPNOTSUPP and ENOTSUP, else 1. */
+/*
+ * Fills a refusal from a negative errno and its sentence: 4 for
+ * EPERM, 5 for EOPNOTSUPP and ENOTSUP, else 1.
+ */
 void refuse(struct refusal *refusal, int error, const char *why);
 
 #endif

@@ -85,7 +85,10 @@ static void become_nobody(int netns)
 	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
 	    setresuid(NOBODY, NOBODY, NOBODY) < 0)
 		_exit(126);
-	/* Best effort where the keeper itself may not: the worker opens no socket anyway (sandbox.c). */
+	/*
+	 * Best effort where the keeper itself may not: the
+	 * worker opens no socket anyway (sandbox.c).
+	 */
 	if (!apart && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		apart = false;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -109,7 +112,10 @@ __attribute__((noreturn)) static void run_child(int program, int socket, int net
 	program = fcntl(program, F_DUPFD_CLOEXEC, HANDOVER_FD + 1);
 	if (program < 0 || dup2(socket, HANDOVER_FD) < 0)
 		_exit(126);
-	/* Not all descriptors of libraries close by themselves: another adapter's sockets would stay open here. */
+	/*
+	 * Not all descriptors of libraries close by themselves: another
+	 * adapter's sockets would stay open here.
+	 */
 	close_range(HANDOVER_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	syscall(SYS_execveat, program, "", argv, envp, AT_EMPTY_PATH);
 	_exit(127);

@@ -12,7 +12,7 @@
 struct spawned {
 	pid_t pid;
 	int pidfd;		/* owned; readable when the process has ended */
-	int socket;		/* owned; SOCK_SEQPACKET, the worker's HANDOVER_FD is the other end */
+	int socket;	/* owned; SOCK_SEQPACKET, the worker's HANDOVER_FD is the other end */
 };
 
 /* Starts nbld-worker (fills ret). 0 or negative errno, with a sentence in 'why'. */

@@ -147,8 +147,8 @@ void state_save(const struct keeper *k)
 		snprintf(temporary, sizeof(temporary), "%s.new", k->state_path);
 		if (json_dump_file(o, temporary, JSON_INDENT(1)) < 0 ||
 		    rename(temporary, k->state_path) < 0)
-			log_error("%s: not written (%m): if nbld is killed now, its leg stays behind",
-				  k->state_path);
+			log_error("%s: not written (%m): if nbld is killed now, its leg stays "
+				  "behind", k->state_path);
 	}
 	json_decref(o);
 }

@@ -56,8 +56,9 @@ static bool name_is_free(const struct adapter *a, const char *ifname, struct ref
 
 	if (netdev_get(ifname, &n) == -ENODEV)
 		return true;
-	snprintf(why, sizeof(why), "%s: no tap on %s (EEXIST): a tap makes its own device, and there "
-		 "is one of that name. Try: nblctl module add %s tap to=OTHER", ifname, a->conf.name,
+	snprintf(why, sizeof(why),
+		 "%s: no tap on %s (EEXIST): a tap makes its own device, and there is one of that "
+		 "name. Try: nblctl module add %s tap to=OTHER", ifname, a->conf.name,
 		 a->conf.name);
 	refuse(refusal, -EEXIST, why);
 	return false;
@@ -105,8 +106,9 @@ bool tap_open_configured(struct adapter *a, struct refusal *refusal)
 			continue;
 		if (i + 1 == a->conf.n_modules)
 			return tap_open(a, &a->conf.modules[i], refusal);
-		snprintf(why, sizeof(why), "%s: module tap is below module %s (EINVAL): it stands above "
-			 "all modules. Try: put it last", a->conf.name, a->conf.modules[i + 1].name);
+		snprintf(why, sizeof(why),
+			 "%s: module tap is below module %s (EINVAL): it stands above all modules. "
+			 "Try: put it last", a->conf.name, a->conf.modules[i + 1].name);
 		refuse(refusal, -EINVAL, why);
 		return false;
 	}
@@ -122,8 +124,9 @@ static bool has_place(const struct adapter *a, struct refusal *refusal)
 	if (!a->tap_fd && a->conf.n_modules < ADAPTER_MAX_MODULES)
 		return true;
 	if (a->tap_fd)
-		snprintf(why, sizeof(why), "%s: module tap is in the stack already (EEXIST), to %s. "
-			 "Try: nblctl module remove %s tap", a->conf.name, a->tap.ifname, a->conf.name);
+		snprintf(why, sizeof(why),
+			 "%s: module tap is in the stack already (EEXIST), to %s. Try: nblctl "
+			 "module remove %s tap", a->conf.name, a->tap.ifname, a->conf.name);
 	else
 		snprintf(why, sizeof(why), "%s: the stack is full (ENOSPC): %d modules. "
 			 "Try: nblctl module remove %s MODULE", a->conf.name, ADAPTER_MAX_MODULES,

@@ -85,7 +85,8 @@ static json_t *report_history(const struct adapter *a, struct transfers *t)
 	json_t *list = json_array();
 
 	qsort(t->all, t->n, sizeof(*t->all), by_time);
-	for (uint32_t i = t->n > VIEW_MOST_TRANSFERS ? t->n - VIEW_MOST_TRANSFERS : 0; i < t->n; i++)
+	for (uint32_t i = t->n > VIEW_MOST_TRANSFERS ? t->n - VIEW_MOST_TRANSFERS : 0; i < t->n;
+	     i++)
 		json_array_append_new(list, report_transfer(a, &t->all[i].t));
 	return json_pack("{s:o, s:b, s:o, s:o}", "name", control_text(a->conf.name),
 			 "on", t->on, "noted", view_number(t->n_noted), "transfers", list);

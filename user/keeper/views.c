@@ -172,7 +172,8 @@ static json_t *report_hold(const struct module_snapshot *m, uint64_t n_frames)
 			 "clone", view_number(m->held_clone),
 			 "pending", view_number(m->held_pending),
 			 "pool_frames", view_number(m->held_pool),
-			 "share_percent", n_frames ? 100.0 * (double)m->held / (double)n_frames : 0.0);
+			 "share_percent", n_frames ? 100.0 * (double)m->held / (double)n_frames :
+			 0.0);
 }
 
 /* What its account says instead: the ledger knows only why a frame was kept first. */

@@ -14,7 +14,8 @@
 
 #define REPLY_MS	2000
 #define START_MS	5000
-#define FLURRY_MS	10000	/* as many crashes as fit in recent_crashes within this: wait before the next */
+/* as many crashes as fit in recent_crashes within this: wait before the next */
+#define FLURRY_MS	10000
 #define RETRY_MS	1000
 
 /* ---- handing over ---- */
@@ -104,7 +105,8 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 		return r;
 	r = hand_over(a, takeover);
 	if (!r)
-		r = handover_receive(a->worker.socket, &reply, sizeof(reply), START_MS, NULL, 0, NULL);
+		r = handover_receive(a->worker.socket, &reply, sizeof(reply), START_MS, NULL, 0,
+				     NULL);
 	if (!r && reply.result < 0) {
 		r = reply.result;
 		/* what it is, a worker wrote */
@@ -270,7 +272,10 @@ static bool is_named(const struct worker_reply *reply, const char *module)
 	return false;
 }
 
-/* Forgets modules that the worker has no more, but for the one 'asked' to be removed (NULL: none). Rule: FS-10. */
+/*
+ * Forgets modules that the worker has no more, but for the one 'asked'
+ * to be removed (NULL: none). Rule: FS-10.
+ */
 static void forget_modules(struct adapter *a, const struct worker_reply *reply, const char *asked)
 {
 	struct adapter_conf *c = &a->conf;
@@ -318,8 +323,9 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 	if (a->worker.pid)
 		r = exchange(a, request, ret);
 	if (r < 0) {
-		snprintf(sentence, sizeof(sentence), "%s: the worker does not answer (%s): it is %s. "
-			 "Try: nblctl show %s", a->conf.name, strerrorname_np(-r),
+		snprintf(sentence, sizeof(sentence),
+			 "%s: the worker does not answer (%s): it is %s. Try: nblctl show %s",
+			 a->conf.name, strerrorname_np(-r),
 			 a->worker.pid ? "hung or just ended" : "not running", a->conf.name);
 		refuse(refusal, r, sentence);
 		if (r == -ETIMEDOUT) {

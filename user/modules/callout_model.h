@@ -21,16 +21,22 @@ struct model {
 	_Atomic uint64_t seen, skipped, missed, injected, completed, failed, discarded;
 };
 
-/* Registers 'c' (borrows), adding what all models have in common, and makes the handle. 0 or an error, nothing left then. */
+/*
+ * Registers 'c' (borrows), adding what all models have in common, and makes the
+ * handle. 0 or an error, nothing left then.
+ */
 NBL_MUST_CHECK int model_start(struct model *m, const struct model_params *params,
 			       struct nbl_callout *c, uint32_t types);
 
 /* Undoes it: 0, or -EBUSY: call again. */
 int model_stop(struct model *m);
 
-void model_get_counts(const struct model *m, struct nbl_callout_kind_counts *ret);	/* fills ret */
+void model_get_counts(const struct model *m, struct nbl_callout_kind_counts *ret); /* fills ret */
 
-/* True if this packet is ours to answer for: the right is there, and we did not inject it. Counts it. */
+/*
+ * True if this packet is ours to answer for: the right is
+ * there, and we did not inject it. Counts it.
+ */
 bool model_may_answer(struct model *m, const struct nbl_classify_in *in,
 		      const struct nbl_classify_out *out);
 

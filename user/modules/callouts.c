@@ -244,7 +244,8 @@ const struct nbl_callout_kind callout_modify_inline = {
 
 const struct nbl_callout_kind callout_inspect_oob = {
 	.name = "inspect-oob", KIND(inspect_oob), .run = inspect_oob_work,
-	.options_help = "hold-ms=0..1000 (0) limit=packets held (4096) verdict=allow|discard (allow)",
+	.options_help =
+		"hold-ms=0..1000 (0) limit=packets held (4096) verdict=allow|discard (allow)",
 };
 
 const struct nbl_callout_kind callout_modify_oob = {

@@ -49,7 +49,8 @@ struct modify_oob;
  * _next() and _waits() tell whether something is left: when it is due, 0 = nothing.
  * One thread at a time.
  */
-NBL_MUST_CHECK int inspect_inline_new(const struct model_params *params, struct inspect_inline **ret);
+NBL_MUST_CHECK int inspect_inline_new(const struct model_params *params,
+				      struct inspect_inline **ret);
 int inspect_inline_free(struct inspect_inline *m);
 uint32_t inspect_inline_id(const struct inspect_inline *m);
 void inspect_inline_get_counts(const struct inspect_inline *m, struct nbl_callout_kind_counts *ret);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* count.c - counts what passes, both ways; changes nothing. The smallest module: copy it to begin. */
+/*
+ * count.c - counts what passes, both ways; changes nothing. The smallest module: copy it to begin.
+ */
 #include "modules/modules.h"
 
 struct count {

@@ -28,7 +28,8 @@ struct delay {
 };
 
 struct direction {
-	struct nbl_chain held;		/* oldest first; scratch (ours while we own it, DM-11) is when each came */
+	/* oldest first; scratch (ours while we own it, DM-11) is when each came */
+	struct nbl_chain held;
 };
 
 struct delay_lane {

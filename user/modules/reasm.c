@@ -329,8 +329,8 @@ static int parse_option(const struct nbl_option *o, struct reasm *c, char *error
 		r = parse_word(o, "drop", "pass", &c->drops_tiny, error, error_size);
 	} else {
 		snprintf(error, error_size,
-			 "reasm: no option '%s'. Try: max-frames=N max-datagrams=N timeout=MS out=whole tiny=pass",
-			 o->key);
+			 "reasm: no option '%s'. Try: max-frames=N max-datagrams=N timeout=MS "
+			 "out=whole tiny=pass", o->key);
 		r = -EINVAL;
 	}
 	return r;
@@ -384,8 +384,10 @@ const struct nbl_module nbl_module_reasm = {
 	.version = NBL_MODULE_VERSION,
 	.size = sizeof(struct nbl_module),
 	.name = "reasm",
-	.help = "puts IP fragments together by reference, and drops datagrams whose fragments overlap",
-	.options_help = "max-frames=held per lane (1024) max-datagrams=1..1024 (256) timeout=ms (1000) "
+	.help =
+		"puts IP fragments together by reference, and drops datagrams whose fragments overlap",
+	.options_help =
+		"max-frames=held per lane (1024) max-datagrams=1..1024 (256) timeout=ms (1000) "
 			"out=fragments|whole tiny=drop|pass",
 	.flags = NBL_MODULE_HOLDS | NBL_MODULE_QUEUES_SENDS | NBL_MODULE_ORIGINATES_SENDS |
 		 NBL_MODULE_ORIGINATES_RECEIVES,

@@ -76,7 +76,8 @@ static uint32_t whole_length(const struct reasm_datagram *d, const struct header
 {
 	uint32_t header = h->length - h->first.ip_at;
 
-	return d->end + (h->first.key.version == 4 ? header : header - FRAGMENT_HEADER - IPV6_HEADER);
+	return d->end +
+	       (h->first.key.version == 4 ? header : header - FRAGMENT_HEADER - IPV6_HEADER);
 }
 
 static void finish_ipv4(uint8_t *ip, uint32_t header_length, uint32_t length, uint32_t flags)

@@ -73,7 +73,8 @@ static bool skip_extensions(const struct nbl_nb *nb, uint32_t end, uint8_t *type
 }
 
 /* Where the fragment header of an IPv6 packet begins, 0 if there is none; fills ret_named_at. */
-static uint32_t find_fragment_header(const struct nbl_nb *nb, uint32_t ip_at, uint32_t *ret_named_at)
+static uint32_t find_fragment_header(const struct nbl_nb *nb, uint32_t ip_at,
+				     uint32_t *ret_named_at)
 {
 	uint8_t storage[IPV6_HEADER], type;
 	const uint8_t *ip = reasm_bytes_at(nb, ip_at, IPV6_HEADER, storage);
@@ -168,7 +169,8 @@ static enum reasm_reason parse_ipv6(const struct nbl_nb *nb, uint32_t fragment_a
 {
 	uint8_t storage[IPV6_HEADER], fragment_storage[FRAGMENT_HEADER];
 	const uint8_t *ip = reasm_bytes_at(nb, r->ip_at, IPV6_HEADER, storage);
-	const uint8_t *fragment = reasm_bytes_at(nb, fragment_at, FRAGMENT_HEADER, fragment_storage);
+	const uint8_t *fragment = reasm_bytes_at(nb, fragment_at, FRAGMENT_HEADER,
+						 fragment_storage);
 	uint32_t end;
 
 	r->payload_at = fragment_at + FRAGMENT_HEADER;

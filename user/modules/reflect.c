@@ -36,7 +36,8 @@ static bool is_wanted(const struct reflect *r, const struct nbl *n)
 	for (const struct nbl_nb *nb = n->first_nb; nb; nb = nb->next)
 		if (nb->data_length < 14 || nbl_nb_segment_room(nb) < 14)
 			return false;
-	return type == EVERY_TYPE || nbl_nb_frame_type(n->first_nb) == __builtin_bswap16((uint16_t)type);
+	return type == EVERY_TYPE ||
+	       nbl_nb_frame_type(n->first_nb) == __builtin_bswap16((uint16_t)type);
 }
 
 static void swap_addresses(struct nbl *n)

@@ -17,7 +17,7 @@ struct nbl_mem_port {
 	size_t size;			/* of the mapping */
 	struct ring_words words[4];
 	struct nbl_ring rx, tx, fill, completion;
-	uint64_t *taken;		/* addresses off TX, not completed: a ring of completion.size */
+	uint64_t *taken;	/* addresses off TX, not completed: a ring of completion.size */
 	uint32_t taken_first, taken_end;
 	int kick_result;
 	uint32_t kick_takes;

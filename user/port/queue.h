@@ -43,9 +43,11 @@ struct nbl_queue {
 	int fd;				/* to poll for receive, or -1 */
 	uint8_t side;			/* enum nbl_side */
 	uint16_t index;			/* the interface's queue number */
-	uint16_t number;		/* among all queues of the adapter: its frames are number * frames_per_queue up */
+	/* among all queues of the adapter: its frames are number * frames_per_queue up */
+	uint16_t number;
 	uint32_t max_length;		/* longest packet it sends: MTU and link header */
-	uint32_t most_posted;		/* frames out for receive at most: in FILL, the driver, RX; 0 = no limit */
+	/* frames out for receive at most: in FILL, the driver, RX; 0 = no limit */
+	uint32_t most_posted;
 	/* a packet may be several entries, linked by XDP_PKT_CONTD */
 	bool sg;
 	uint16_t max_segments;		/* of such a packet */

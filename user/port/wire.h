@@ -33,8 +33,8 @@ struct wire {
 };
 
 /*
- * Attaches the tc programs of 'p' (borrows, loaded with 'wire' set) at the two ports and fills ret_w,
- * on error too, as far as it came: good for wire_remove(). On error 'why' gets one sentence.
+ * Attaches the tc programs of 'p' (borrows, loaded with 'wire' set) at the two ports and fills
+ * ret_w, on error too, as far as it came: good for wire_remove(). On error 'why' gets one sentence.
  */
 NBL_MUST_CHECK int wire_connect(const struct programs *p, const uint32_t ifindex[NBL_N_SIDES],
 				struct wire *ret_w, char *why, size_t why_size);

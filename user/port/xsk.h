@@ -36,7 +36,9 @@ struct nbl_xsk_params {
 NBL_MUST_CHECK int nbl_xsk_open(const struct nbl_xsk_params *params, struct nbl_xsk **ret_xsk,
 				char *why, size_t why_size);
 
-/* Unmaps, closes, frees (takes; NULL is fine). The kernel lets go of the queue some ms later (M5). */
+/*
+ * Unmaps, closes, frees (takes; NULL is fine). The kernel lets go of the queue some ms later (M5).
+ */
 void nbl_xsk_close(struct nbl_xsk *xsk);
 
 /* The socket's descriptor. Returns borrowed, until nbl_xsk_close(). */
@@ -51,7 +53,9 @@ bool nbl_xsk_is_zerocopy(const struct nbl_xsk *xsk);
  */
 uint32_t nbl_xsk_max_segments(const struct nbl_xsk *xsk);
 
-/* The fill of each ring at this moment, as the shared indices say: for figures, from any process. */
+/*
+ * The fill of each ring at this moment, as the shared indices say: for figures, from any process.
+ */
 struct nbl_ring_sizes nbl_xsk_ring_fill(const struct nbl_xsk *xsk);
 
 /* The kernel's own counts for the socket (fills). 0 or negative errno. */

@@ -14,8 +14,9 @@
 #ifndef XDP_MAX_TX_SKB_BUDGET		/* since 6.17 */
 #define XDP_MAX_TX_SKB_BUDGET 9
 #endif
-#define TX_BUDGET	256		/* packets one kick sends in copy mode; the kernel's default is 32 */
-#define SEND_BUFFER	(32 << 20)	/* in copy mode each packet on its way is charged to the socket */
+#define TX_BUDGET	256 /* packets one kick sends in copy mode; the kernel's default is 32 */
+/* in copy mode each packet on its way is charged to the socket */
+#define SEND_BUFFER	(32 << 20)
 #ifndef XDP_USE_SG			/* since 6.6 */
 #define XDP_USE_SG (1 << 4)
 #endif
@@ -101,8 +102,9 @@ static void say_why(const struct nbl_xsk_params *p, int error, char *why, size_t
 			 "Try: run nbld as root or by its unit", p->ifname);
 		break;
 	case ENOBUFS:
-		snprintf(why, why_size, "%s: packet memory of %zu MiB not locked (ENOBUFS): over the "
-			 "memlock limit. Try: LimitMEMLOCK=infinity in the unit, or fewer frames",
+		snprintf(why, why_size,
+			 "%s: packet memory of %zu MiB not locked (ENOBUFS): over the memlock "
+			 "limit. Try: LimitMEMLOCK=infinity in the unit, or fewer frames",
 			 p->ifname, p->memory->frames_size >> 20);
 		break;
 	case EOPNOTSUPP:
@@ -111,8 +113,8 @@ static void say_why(const struct nbl_xsk_params *p, int error, char *why, size_t
 		break;
 	default:
 		snprintf(why, why_size, "%s: AF_XDP socket on queue %u refused (%s). "
-			 "Try: nblctl attach with 'queues LIST' of queues that exist, 'ethtool -l %s'",
-			 p->ifname, p->queue, strerrorname_np(-error), p->ifname);
+			 "Try: nblctl attach with 'queues LIST' of queues that exist, 'ethtool -l "
+			 "%s'", p->ifname, p->queue, strerrorname_np(-error), p->ifname);
 	}
 }
 

@@ -151,7 +151,10 @@ static void take_interrupted_burst(struct nbl_lane *lane, struct nbl_lane_queue 
 		nbl_consumer_release(&lq->q.rx);
 }
 
-/* True if 'frame' is being sent on 'lq'; from another queue it may be sent again since it came back here. */
+/*
+ * True if 'frame' is being sent on 'lq'; from another queue it
+ * may be sent again since it came back here.
+ */
 static bool is_sent_on(const struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint64_t frame)
 {
 	struct nbl_ledger_entry e;
@@ -192,7 +195,9 @@ static void arm_sent(struct nbl_lane *lane, uint32_t frame)
 	nbl_arm_receive(&lane->nbls[frame], offset, length);
 	/* modules that live now never saw it: it goes straight home (INV-5) */
 	lane->nbls[frame].status = NBL_STATUS_SENT_WHILE_LENT;
-	/* sent for clones nobody knows any more: it comes back on other queues, or more than once */
+	/*
+	 * sent for clones nobody knows any more: it comes back on other queues, or more than once
+	 */
 	if (e.reason || !sender || sender != nbl_lane_home_queue(&lane->nbls[frame])->across)
 		lane->nbls[frame].nbl_flags |= NBL_FLAG_LENT;
 }
@@ -242,7 +247,8 @@ static void note_sent_since(struct nbl_lane *lane, const struct nbl_lane_figures
 		if (sent > most)
 			sent = most;
 		most -= sent;
-		lane->figures.outcomes[lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE] += sent;
+		lane->figures.outcomes[lq->q.to_host ? NBL_OUTCOME_TO_HOST : NBL_OUTCOME_TO_WIRE] +=
+			sent;
 	}
 }
 
@@ -372,7 +378,8 @@ void nbl_lane_note_drained(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
 	uint32_t completed = nbl_ring_load(lq->q.completion.ring.producer);
 
-	if (nbl_ring_load(lq->q.tx.ring.producer) != completed || lq->q.completion.next != completed)
+	if (nbl_ring_load(lq->q.tx.ring.producer) != completed ||
+	    lq->q.completion.next != completed)
 		return;
 	lq->drained = true;
 	for (uint32_t i = 0; i < lane->n_queues; i++)

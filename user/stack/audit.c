@@ -22,7 +22,10 @@ struct auditor {
 	uint8_t *seen;		/* one per frame */
 };
 
-/* Where the auditor looks: the name of a ring or list, and what the ledger must say of frames there. */
+/*
+ * Where the auditor looks: the name of a ring or list, and
+ * what the ledger must say of frames there.
+ */
 struct view {
 	const char *name;
 	const struct nbl_lane_queue *lq;
@@ -56,7 +59,9 @@ static const struct nbl_lane_queue *home_of(const struct nbl_lane *lane, uint64_
 	return NULL;
 }
 
-/* A frame in a TX or completion ring: any of the lane's or the pool's, as often as the ledger says. */
+/*
+ * A frame in a TX or completion ring: any of the lane's or the pool's, as often as the ledger says.
+ */
 static void look_at_sent(struct auditor *a, const struct view *v, uint32_t slot, uint64_t frame)
 {
 	struct nbl_ledger_entry e;
@@ -67,7 +72,8 @@ static void look_at_sent(struct auditor *a, const struct view *v, uint32_t slot,
 	}
 	e = nbl_ledger_get(&a->lane->memory->ledger, (uint32_t)frame);
 	if (e.state != v->state)
-		mismatch(a, v->name, slot, frame, nbl_frame_state_name((enum nbl_frame_state)e.state));
+		mismatch(a, v->name, slot, frame,
+			 nbl_frame_state_name((enum nbl_frame_state)e.state));
 	else if (e.reason == NBL_SENDS_UNKNOWN)
 		return;
 	else if (++a->seen[frame] > nbl_ledger_n_sends(e))
@@ -98,7 +104,8 @@ static void look(struct auditor *a, const struct view *v, uint32_t slot, uint64_
 	else if (home != v->lq)
 		mismatch(a, v->name, slot, frame, "it belongs to another queue");
 	else if (e.state != v->state)
-		mismatch(a, v->name, slot, frame, nbl_frame_state_name((enum nbl_frame_state)e.state));
+		mismatch(a, v->name, slot, frame,
+			 nbl_frame_state_name((enum nbl_frame_state)e.state));
 	else if (v->names_slot && e.slot != slot)
 		mismatch(a, v->name, slot, frame, "the ledger names another slot");
 }
@@ -112,7 +119,8 @@ static void look_at_indices(struct auditor *a, const struct nbl_queue *q)
 		differ(a, "completions read and given back", q->completion.next,
 		       *q->completion.ring.consumer);
 	if (!nbl_producer_is_published(&q->fill))
-		differ(a, "fill entries written and published", q->fill.next, *q->fill.ring.producer);
+		differ(a, "fill entries written and published", q->fill.next,
+		       *q->fill.ring.producer);
 	if (!nbl_producer_is_published(&q->tx))
 		differ(a, "tx entries written and published", q->tx.next, *q->tx.ring.producer);
 }
@@ -224,7 +232,8 @@ static void look_at_hands(struct auditor *a)
 				continue;
 			claims = atomic_load_explicit(&lane->nbls[f].claims, memory_order_relaxed);
 			if (!claims)
-				mismatch(a, "hands", f - lq->first_frame, f, "nobody has a claim on it");
+				mismatch(a, "hands", f - lq->first_frame, f,
+					 "nobody has a claim on it");
 			n_owned += !(claims & NBL_CLAIM_OWNER_GONE);
 			/* an absorbed original may be on a path once more (IN-12) */
 			n_injected += claims & NBL_CLAIM_OWNER_GONE &&

@@ -15,7 +15,7 @@
 
 #define NUMBER_BITS	8
 #define GENERATIONS	((NBL_HANDLE_PORT >> NUMBER_BITS) - 1)
-#define FLAG_OUT	(1u << 11)	/* of nbl_flags, the protocol's range: sent and not complete */
+#define FLAG_OUT	(1u << 11) /* of nbl_flags, the protocol's range: sent and not complete */
 
 /* ---- who wants what ---- */
 
@@ -216,7 +216,8 @@ int nbl_binding_open(struct nbl_bindings *bs, const struct nbl_binding_params *p
 	b->params.name = b->name;
 	b->params.types = b->types;
 	b->generation = b->generation % GENERATIONS + 1;
-	b->handle = NBL_HANDLE_BINDING | b->generation << NUMBER_BITS | (uint32_t)(b - bs->bindings);
+	b->handle = NBL_HANDLE_BINDING | b->generation << NUMBER_BITS |
+		(uint32_t)(b - bs->bindings);
 	refresh(bs);
 	*ret_binding = b;
 	return 0;

@@ -40,7 +40,10 @@ struct nbl_binding_params {
 	 */
 	void (*receive)(void *arg, struct nbl_lane *lane, struct nbl_chain chain, uint32_t port,
 			uint32_t flags);
-	/* Gets back what it sent (takes), with the status of each. Lane thread. Required to send (TX-16). */
+	/*
+	 * Gets back what it sent (takes), with the status of each.
+	 * Lane thread. Required to send (TX-16).
+	 */
 	void (*send_complete)(void *arg, struct nbl_lane *lane, struct nbl_chain chain);
 };
 

@@ -74,7 +74,8 @@ uint32_t nbl_lane_for(const struct nbl_lane *lanes, uint32_t n_lanes, const stru
 			if (seg->frame >= s->n_queues * s->frames_per_queue)
 				continue;
 			for (uint32_t l = 0; l < n_lanes; l++)
-				if (nbl_lane_home_queue(&lanes[0].nbls[seg->frame])->lane == &lanes[l])
+				if (nbl_lane_home_queue(&lanes[0].nbls[seg->frame])->lane ==
+				    &lanes[l])
 					return l;
 		}
 	}

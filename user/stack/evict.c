@@ -65,11 +65,15 @@ static void note_left(void *arg, const struct nbl *n, const struct nbl_pins *pin
 	struct left *left = arg;
 
 	/* what it originated comes back by itself, and ends then */
-	if (left->n < NBL_BURST && pins->charged_to == left->id && pins->owner_pending && !n->is_out)
+	if (left->n < NBL_BURST && pins->charged_to == left->id && pins->owner_pending &&
+	    !n->is_out)
 		left->nbls[left->n++] = (struct nbl *)(uintptr_t)n;
 }
 
-/* They must not go home while they are visited: some at a time, and without memory of its own (FS-07). */
+/*
+ * They must not go home while they are visited: some at a
+ * time, and without memory of its own (FS-07).
+ */
 static void take_from_pool(struct nbl_pool *pool, uint16_t id)
 {
 	struct left left = { .id = id };

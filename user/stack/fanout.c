@@ -113,7 +113,9 @@ static void mark_borrowed(const struct run *r, bool borrowed)
 					   __ATOMIC_RELAXED);
 }
 
-/* What was lent must come back linked as it was; the order noted is right in any case. Rule: RX-05. */
+/*
+ * What was lent must come back linked as it was; the order noted is right in any case. Rule: RX-05.
+ */
 static void check_links(struct nbl_lane *lane, const struct run *r)
 {
 	uint32_t n = r->chain.n_nbls;
@@ -249,7 +251,10 @@ static void take_burst(struct burst *b, struct nbl_chain *chain)
 	}
 }
 
-/* Links the burst, all of which is here, as it was: behind 'before', in front of 'after'. Rule: PT-06. */
+/*
+ * Links the burst, all of which is here, as it was: behind
+ * 'before', in front of 'after'. Rule: PT-06.
+ */
 static struct nbl *restore(const struct burst *b, struct nbl *before, struct nbl *after)
 {
 	for (uint32_t i = 0; i < b->n; i++) {

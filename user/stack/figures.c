@@ -27,7 +27,10 @@ void nbl_figures_read(const struct nbl_lane_block *block, struct nbl_lane_figure
 
 		memcpy(ret, &block->copies[number & 1], sizeof(*ret));
 		atomic_thread_fence(memory_order_acquire);
-		/* The lane writes the other copy next; ours is touched only after it publishes that. */
+		/*
+		 * The lane writes the other copy next; ours is
+		 * touched only after it publishes that.
+		 */
 		if (atomic_load_explicit(&block->published, memory_order_relaxed) == number)
 			return;
 	}

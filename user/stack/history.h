@@ -31,7 +31,7 @@ struct nbl_transfer {
 };
 
 struct nbl_history {
-	uint64_t n_noted;		/* the newest is entries[(n_noted - 1) % NBL_HISTORY_ENTRIES] */
+	uint64_t n_noted;	/* the newest is entries[(n_noted - 1) % NBL_HISTORY_ENTRIES] */
 	struct nbl_transfer entries[NBL_HISTORY_ENTRIES];
 };
 

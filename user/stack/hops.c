@@ -17,7 +17,8 @@ void nbl_blame(struct nbl_filter *f, const char *what)
 /* True once somebody has decided that 'n' is dropped: its holder is where, and stays so. */
 static bool is_dropped(const struct nbl *n)
 {
-	return n->outcome != NBL_OUTCOME_RETURNED && nbl_outcome_is_drop((enum nbl_outcome)n->outcome);
+	return n->outcome != NBL_OUTCOME_RETURNED &&
+	       nbl_outcome_is_drop((enum nbl_outcome)n->outcome);
 }
 
 /* Counts the chain in; a module that may keep packets is noted as their holder. */
@@ -381,7 +382,8 @@ void nbl_hop_send_complete(struct nbl_filter *to, struct nbl_chain chain, uint32
 	back(to, chain, port, flags, true, false);
 }
 
-void nbl_hop_own_return(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags)
+void nbl_hop_own_return(struct nbl_filter *to, struct nbl_chain chain, uint32_t port,
+			uint32_t flags)
 {
 	back(to, chain, port, flags, false, true);
 }

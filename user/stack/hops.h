@@ -44,7 +44,8 @@ static inline void nbl_call_end(struct nbl_filter *f, struct nbl_call before)
 /* Counts a broken rule, 'what' (borrows for ever), of the module of 'f'. */
 void nbl_blame(struct nbl_filter *f, const char *what);
 
-typedef void nbl_hop_fn(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags);
+typedef void nbl_hop_fn(struct nbl_filter *to, struct nbl_chain chain, uint32_t port,
+			uint32_t flags);
 
 /* To the handlers of 'to'. */
 nbl_hop_fn nbl_hop_receive, nbl_hop_receive_return, nbl_hop_send, nbl_hop_send_complete;
@@ -58,23 +59,33 @@ nbl_hop_fn nbl_edge_upper, nbl_edge_lower, nbl_edge_home;
 /* What enters a stack that is not open goes back: a send is completed PAUSED (FS-06). */
 nbl_hop_fn nbl_closed_receive, nbl_closed_send;
 
-/* borrow.c: shows 'chain', lent by whoever indicated it, to 'to'. Its links are as they were on return. Rules: RX-04, RX-05. */
+/*
+ * borrow.c: shows 'chain', lent by whoever indicated it, to 'to'. Its links are as
+ * they were on return. Rules: RX-04, RX-05.
+ */
 void nbl_hop_lent(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags);
 
-/* borrow.c: lends 'chain' (takes) to 'to', which may not keep it, then gives back what was not sent. Rule: HP-04. */
+/*
+ * borrow.c: lends 'chain' (takes) to 'to', which may not keep it, then
+ * gives back what was not sent. Rule: HP-04.
+ */
 void nbl_hop_lend(struct nbl_filter *to, struct nbl_chain chain, uint32_t port, uint32_t flags);
 
 /* hops.c: 'n' goes past 'lf' now, and so on its way back. */
 void nbl_hop_note_past(struct nbl_lane_filter *lf, struct nbl *n);
 
 /* hops.c: the accounts before and after receive(), for borrow.c. */
-struct nbl_call nbl_hop_enter(struct nbl_filter *to, const struct nbl_chain *chain, bool is_way_back);
+struct nbl_call nbl_hop_enter(struct nbl_filter *to, const struct nbl_chain *chain,
+			      bool is_way_back);
 void nbl_hop_leave(struct nbl_filter *to, struct nbl_call before);
 
 /* engine.c: what modules call besides. */
 extern const struct nbl_engine_ops nbl_engine;
 
-/* engine.c: the end of NBLs that modules originated, if none of them took them: nbl_end_fn. 'arg' is the stack. */
+/*
+ * engine.c: the end of NBLs that modules originated, if none of them
+ * took them: nbl_end_fn. 'arg' is the stack.
+ */
 void nbl_end_of_modules(void *arg, struct nbl_lane *lane, struct nbl_chain chain);
 
 /*
@@ -83,11 +94,16 @@ void nbl_end_of_modules(void *arg, struct nbl_lane *lane, struct nbl_chain chain
  */
 void nbl_lane_cancel_sends(struct nbl_lane *lane, struct nbl_filter *from, uint64_t cancel_id);
 
-/* engine.c: tells the modules of 'lane' above 'from' (NULL: all) (borrows 'si'). Lane thread. Rule: FS-13. */
+/*
+ * engine.c: tells the modules of 'lane' above 'from' (NULL: all)
+ * (borrows 'si'). Lane thread. Rule: FS-13.
+ */
 void nbl_lane_pass_status(struct nbl_lane *lane, struct nbl_filter *from,
 			  const struct nbl_status_indication *si);
 
-/* engine.c: asks the modules of 'lane' below 'from' (NULL: all), then the lower port. Rule: FS-13. */
+/*
+ * engine.c: asks the modules of 'lane' below 'from' (NULL: all), then the lower port. Rule: FS-13.
+ */
 int nbl_lane_pass_request(struct nbl_lane *lane, struct nbl_stack *s, struct nbl_filter *from,
 			  struct nbl_request *r);
 

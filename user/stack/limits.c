@@ -9,7 +9,8 @@
 #include "stack/hops.h"
 
 #define WARN_AGAIN_MS	10000
-#define PAST_LIMIT	(2 * NBL_BURST)	/* references beyond the limit, a lane: more were not taken unawares */
+/* references beyond the limit, a lane: more were not taken unawares */
+#define PAST_LIMIT	(2 * NBL_BURST)
 
 /* ---- what there is ---- */
 
@@ -22,7 +23,8 @@ static void get_pinned(const struct nbl_stack_module *sm, uint64_t *ret_referenc
 
 	nbl_holding_get(sm->id, &h);
 	clones = h.clones + h.deep_clones;
-	*ret_references = h.references > sm->references_before ? h.references - sm->references_before : 0;
+	*ret_references = h.references > sm->references_before ?
+			  h.references - sm->references_before : 0;
 	*ret_clones = clones > sm->clones_before ? clones - sm->clones_before : 0;
 }
 
@@ -82,7 +84,9 @@ static uint64_t n_shared_frames(const struct nbl_lane *lane, uint32_t max_share)
 	return max_share < 100 ? least : sum;
 }
 
-/* What a module may hold of one lane: its share of a queue's frames, and of max-held. At least 1. */
+/*
+ * What a module may hold of one lane: its share of a queue's frames, and of max-held. At least 1.
+ */
 static int64_t most_on(const struct nbl_stack *s, const struct nbl_module_limits *limits,
 		       const struct nbl_lane *lane)
 {
@@ -191,7 +195,8 @@ static void look_at_ledger(const struct nbl_stack *s, uint32_t now_ms,
 			uint32_t first = lane->queues[q].first_frame;
 
 			for (uint32_t f = first; f < first + lane->queues[q].n_frames; f++) {
-				struct nbl_ledger_entry e = nbl_ledger_get(&lane->memory->ledger, f);
+				struct nbl_ledger_entry e =
+					nbl_ledger_get(&lane->memory->ledger, f);
 				int32_t age = (int32_t)(now_ms - e.slot);
 
 				if (e.state != NBL_FRAME_HELD || !e.holder ||

@@ -39,7 +39,10 @@ enum nbl_outstanding {
 	NBL_N_OUTSTANDING
 };
 
-/* Warnings of packets held too long: how many there were, and the last. At most one in 10 s a module. */
+/*
+ * Warnings of packets held too long: how many there were, and
+ * the last. At most one in 10 s a module.
+ */
 struct nbl_module_warning {
 	uint32_t number;		/* 0 = none yet */
 	uint32_t at_ms;			/* of the clock of nbl_stack_check_limits() */
@@ -57,7 +60,7 @@ struct nbl_module_report {
 	uint64_t outstanding[NBL_N_OUTSTANDING];
 	uint32_t deep_clones, fresh;	/* of the clones; of its pools' quota */
 	uint64_t packets, faults;
-	uint64_t lent, skipped;		/* packets only lent to it, and gone past it, at its limit */
+	uint64_t lent, skipped;	/* packets only lent to it, and gone past it, at its limit */
 	uint32_t n_frames, oldest_ms;	/* received frames it holds, as last checked */
 	uint32_t n_rejected;		/* events that its state did not allow */
 	struct nbl_module_warning warning;
@@ -69,7 +72,10 @@ struct nbl_module_report {
  */
 void nbl_stack_check_limits(struct nbl_stack *s, uint32_t now_ms);
 
-/* Describes module number 'i' (fills ret). Control thread; exact when lanes are at rest. -EINVAL if there is none. */
+/*
+ * Describes module number 'i' (fills ret). Control thread; exact when
+ * lanes are at rest. -EINVAL if there is none.
+ */
 int nbl_stack_report(struct nbl_stack *s, uint32_t i, struct nbl_module_report *ret);
 
 /* Names as commands print them: "ok", "queued receive". Return borrowed, for ever. */
@@ -81,12 +87,14 @@ const char *nbl_outstanding_name(enum nbl_outstanding what);
 /* What comes to a module. */
 enum nbl_gate {
 	NBL_GATE_OPEN,
-	NBL_GATE_LIMITED,	/* what is received is lent to it, what is sent goes past it (HP-04) */
+	NBL_GATE_LIMITED, /* what is received is lent to it, what is sent goes past it (HP-04) */
 	NBL_GATE_PAST,		/* all goes past it: it is unhealthy */
 	NBL_GATE_SHUT,		/* nothing may be on its way: its state (FS-03) */
 };
 
-/* Settles the limits of 'sm', new on its lanes, from its settings; and takes them back from its id. */
+/*
+ * Settles the limits of 'sm', new on its lanes, from its settings; and takes them back from its id.
+ */
 void nbl_limits_begin(struct nbl_stack *s, struct nbl_stack_module *sm);
 void nbl_limits_end(const struct nbl_stack_module *sm);
 

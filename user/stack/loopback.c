@@ -14,7 +14,10 @@
 
 #include <nbl/parse.h>
 
-/* A clone of one NB of 'n', for received packets have one each (DM-02). NULL when the pool is exhausted. */
+/*
+ * A clone of one NB of 'n', for received packets have one each
+ * (DM-02). NULL when the pool is exhausted.
+ */
 static struct nbl *clone_nb(struct nbl *n, const struct nbl_nb *nb, struct nbl_pool *pool,
 			    uint16_t holder)
 {

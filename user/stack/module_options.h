@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* module_options.h - what is asked of a module before it is attached: its handlers, and the engine's own options. */
+/*
+ * module_options.h - what is asked of a module before it is attached: its
+ * handlers, and the engine's own options.
+ */
 #ifndef STACK_MODULE_OPTIONS_H
 #define STACK_MODULE_OPTIONS_H
 

@@ -109,11 +109,15 @@ static void note_plain(struct nbl_lane *lane, uint32_t frame)
 		return;
 	s->free_entry = s->entries[i].next;
 	s->n_free--;
-	s->entries[i] = (struct entry){ .send = NONE, .frame = frame, .queue = e.holder, .slot = e.slot };
+	s->entries[i] = (struct entry){ .send = NONE, .frame = frame, .queue = e.holder,
+					.slot = e.slot };
 	s->first[frame] = i + 1;
 }
 
-/* The link to the oldest entry of 'frame' on queue number 'queue', or NULL: completions keep that order. */
+/*
+ * The link to the oldest entry of 'frame' on queue number
+ * 'queue', or NULL: completions keep that order.
+ */
 static uint32_t *find_entry(struct nbl_lane_sends *s, uint32_t frame, uint16_t queue)
 {
 	uint32_t *link = &s->first[frame], *found = NULL;
@@ -202,7 +206,10 @@ static uint32_t entries_as_is(const struct nbl_lane *lane, const struct nbl_lane
 	return n;
 }
 
-/* What sending an NBL takes. Made once, and followed: what can be sent as it is changes as it is sent. */
+/*
+ * What sending an NBL takes. Made once, and followed: what can
+ * be sent as it is changes as it is sent.
+ */
 struct plan {
 	uint32_t n_entries, n_copies;
 	uint64_t copied[MOST_ENTRIES / 64];	/* by number of the NB */
@@ -262,7 +269,9 @@ static void end_on_port(struct nbl_lane *lane, uint32_t port)
 		nbl_ports_note_completed(lane->ports, port);
 }
 
-/* The queue of this lane that 'port' stands for; NULL: it is not active, or no queue of this lane. */
+/*
+ * The queue of this lane that 'port' stands for; NULL: it is not active, or no queue of this lane.
+ */
 static struct nbl_lane_queue *queue_of_port(struct nbl_lane *lane, uint32_t port)
 {
 	int number = lane->ports ? nbl_ports_queue(lane->ports, port) : -EINVAL;
@@ -434,7 +443,8 @@ enum nbl_outcome nbl_lane_send_originated(struct nbl_lane *lane, struct nbl *n, 
 	if (!lq)
 		return NBL_OUTCOME_DETACHED;
 	port = port_of(lq, n);
-	n->holder = NBL_PLACE_WORKER;	/* whoever passed it on last does not own it any more (RF-06) */
+	/* whoever passed it on last does not own it any more (RF-06) */
+	n->holder = NBL_PLACE_WORKER;
 	/* in order: not past what waits (TX-04) */
 	if (nbl_chain_is_empty(&lq->waiting))
 		outcome = send_now(lane, lq, n);
@@ -512,7 +522,8 @@ void nbl_lane_cancel(struct nbl_lane *lane, uint64_t cancel_id)
 /* ---- completing ---- */
 
 /* What became of 'n', all of it sent or refused by the device. */
-static void note_end(struct nbl_lane *lane, const struct send *send, const struct nbl_lane_queue *lq)
+static void note_end(struct nbl_lane *lane, const struct send *send,
+		     const struct nbl_lane_queue *lq)
 {
 	struct nbl *n = send->nbl;
 	bool was_lent = n->status == NBL_STATUS_SENT_WHILE_LENT;
@@ -625,8 +636,8 @@ bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, u
 	return true;
 }
 
-bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame,
-			       uint32_t slot)
+bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq,
+			       uint32_t frame, uint32_t slot)
 {
 	struct nbl_lane_sends *s = lane->sends;
 

@@ -18,7 +18,8 @@ static const char *frame_fault(const struct nbl_lane *lane, uint32_t frame, uint
 	}
 	*n_notes += n_here;
 	/* of frames in quarantine nobody knows, and of a dead worker's sends nothing is noted */
-	if (e.state == NBL_FRAME_QUARANTINE || (e.state == NBL_FRAME_TX && e.reason == NBL_SENDS_UNKNOWN))
+	if (e.state == NBL_FRAME_QUARANTINE ||
+	    (e.state == NBL_FRAME_TX && e.reason == NBL_SENDS_UNKNOWN))
 		return NULL;
 	if (n_here && e.state != NBL_FRAME_TX)
 		return "it is noted as sent and is not";

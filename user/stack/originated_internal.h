@@ -20,7 +20,7 @@ struct send {
 
 /* One ring entry of it. */
 struct entry {
-	uint32_t send;			/* UINT32_MAX: the frame was sent by itself, see note_plain() */
+	uint32_t send;	/* UINT32_MAX: the frame was sent by itself, see note_plain() */
 	uint32_t frame;
 	uint32_t next;			/* of the same frame, or free */
 	uint32_t length;

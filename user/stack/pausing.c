@@ -42,7 +42,10 @@ static void unpark_lanes(struct nbl_stack *s)
 	}
 }
 
-/* Lets the lanes go on for a moment, or does their turns. Returns false if they had nothing to do, as far as one sees. */
+/*
+ * Lets the lanes go on for a moment, or does their turns. Returns false if
+ * they had nothing to do, as far as one sees.
+ */
 static bool let_lanes_run(struct nbl_stack *s)
 {
 	const struct timespec moment = { .tv_nsec = LOOK_AGAIN_NS };
@@ -109,7 +112,10 @@ bool nbl_stack_is_quiet(const struct nbl_stack *s, const struct nbl_stack_module
 	return true;
 }
 
-/* What one passes on the next may hold too: each way once, and twice, for what is refused at an edge turns back. */
+/*
+ * What one passes on the next may hold too: each way once, and twice,
+ * for what is refused at an edge turns back.
+ */
 static bool sweep(struct nbl_stack *s)
 {
 	bool quiet = true;
@@ -166,14 +172,18 @@ static bool is_sending(const struct nbl_stack *s)
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
 		const struct nbl_lane *lane = &s->lanes[l];
 
-		if (lane->figures.frames[NBL_FRAME_TX] || (lane->sends && nbl_lane_n_originated(lane)) ||
+		if (lane->figures.frames[NBL_FRAME_TX] ||
+		    (lane->sends && nbl_lane_n_originated(lane)) ||
 		    lane->done[NBL_LOWER].head || lane->done[NBL_UPPER].head)
 			return true;
 	}
 	return false;
 }
 
-/* Handlers that will be others soon should get back what they passed on; a port that is stuck does not keep us. */
+/*
+ * Handlers that will be others soon should get back what they passed
+ * on; a port that is stuck does not keep us.
+ */
 static void drain(struct nbl_stack *s)
 {
 	uint64_t until = now_ms() + s->drain_ms;

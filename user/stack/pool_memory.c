@@ -39,7 +39,10 @@ static bool is_with_kernel(const struct nbl_lane_queue *lq, uint32_t slot)
 	return lq && slot - lq->q.tx.next >= lq->q.tx.ring.size;
 }
 
-/* What a dead worker's pool frame is now: free, but for those the kernel has, and those beyond help. */
+/*
+ * What a dead worker's pool frame is now: free, but for
+ * those the kernel has, and those beyond help.
+ */
 static struct nbl_ledger_entry adopted(const struct nbl_lane *lanes, uint32_t n_lanes,
 				       struct nbl_ledger_entry e)
 {

@@ -79,7 +79,10 @@ NBL_MUST_CHECK int nbl_ports_deactivate(struct nbl_ports *ports, const uint32_t 
  */
 int nbl_ports_queue(const struct nbl_ports *ports, uint32_t port);
 
-/* Tells that a send on 'port', just allowed by nbl_ports_queue(), is out, or has completed. Lane thread. */
+/*
+ * Tells that a send on 'port', just allowed by
+ * nbl_ports_queue(), is out, or has completed. Lane thread.
+ */
 void nbl_ports_note_sent(struct nbl_ports *ports, uint32_t port);
 void nbl_ports_note_completed(struct nbl_ports *ports, uint32_t port);
 

@@ -32,7 +32,7 @@ struct nbl_stack_module {
 	uint16_t id;			/* 1 .. NBL_MAX_MODULES, free for reuse after removal */
 	struct nbl_module_life life;
 	struct nbl_module_settings settings;
-	uint32_t bypass;		/* enum nbl_module_paths: by its settings, or wanted when it restarted */
+	uint32_t bypass; /* enum nbl_module_paths: by its settings, or wanted when it restarted */
 	uint32_t headroom;		/* bytes it retreats by, as it said (PL-08) */
 	enum nbl_module_health health;
 	uint32_t n_frames, oldest_ms;	/* as last checked */
@@ -48,7 +48,9 @@ struct nbl_stack_ends {
 	/* bindings, which pause before all modules and restart after them (FS-08) */
 	void (*pause)(void *arg);
 	void (*restart)(void *arg);
-	/* gets what the uppermost module passed on (borrows 'si'). Lane thread, or another for it */
+	/*
+	 * gets what the uppermost module passed on (borrows 'si'). Lane thread, or another for it
+	 */
 	void (*status)(void *arg, struct nbl_lane *lane, const struct nbl_status_indication *si);
 	/* answers what the lowest module passed on (borrows 'r'): 0 or negative errno */
 	int (*request)(void *arg, struct nbl_request *r);
@@ -59,14 +61,14 @@ struct nbl_stack {
 	uint32_t n_lanes;
 	struct nbl_stack_module modules[NBL_MAX_MODULES];	/* from the lower port upward */
 	uint32_t n_modules;
-	bool lanes_run;			/* their threads run: changes park them. Else the caller has them at rest */
-	bool fail_closed;		/* what a module at its limit cannot be shown is dropped, not passed */
+	bool lanes_run;	/* their threads run: changes park them. Else the caller has them at rest */
+	bool fail_closed; /* what a module at its limit cannot be shown is dropped, not passed */
 	bool open;			/* packets may enter */
 	bool link_down[NBL_N_SIDES];	/* as modules were told (NX-08) */
 	bool is_down;			/* a mandatory module failed to restart: 'why' */
-	char why[256];			/* the last sentence about a pause that took too long, or a failure */
+	char why[256];	/* the last sentence about a pause that took too long, or a failure */
 	uint32_t pause_timeout_ms;	/* NBL_PAUSE_TIMEOUT_MS */
-	uint32_t drain_ms;		/* NBL_DRAIN_MS: for what is being sent when all have paused */
+	uint32_t drain_ms;	/* NBL_DRAIN_MS: for what is being sent when all have paused */
 	uint32_t generation;		/* of handles given (SH-08) */
 	struct nbl_stack_ends ends;
 	_Atomic bool restart_wanted;
@@ -118,7 +120,10 @@ void nbl_stack_evict(struct nbl_stack *s, uint32_t i);
  */
 int nbl_stack_restart(struct nbl_stack *s);
 
-/* Sets the paths that go past module number 'i' (enum nbl_module_paths), by a restart. Its errors. Rule: FS-11. */
+/*
+ * Sets the paths that go past module number 'i' (enum
+ * nbl_module_paths), by a restart. Its errors. Rule: FS-11.
+ */
 int nbl_stack_set_bypass(struct nbl_stack *s, uint32_t i, uint32_t bypass);
 
 /*
@@ -136,7 +141,10 @@ uint64_t nbl_stack_flush(struct nbl_stack *s);
 /* Tells all modules what happened below (borrows 'si'), from the lowest up. Rule: FS-13. */
 void nbl_stack_indicate_status(struct nbl_stack *s, const struct nbl_status_indication *si);
 
-/* Asks from the top down (borrows 'r'). 0; -EOPNOTSUPP if nobody answers; other negative errno. Rule: FS-13. */
+/*
+ * Asks from the top down (borrows 'r'). 0; -EOPNOTSUPP if nobody
+ * answers; other negative errno. Rule: FS-13.
+ */
 int nbl_stack_request(struct nbl_stack *s, struct nbl_request *r);
 
 /* The position of the module named 'name', or -ENOENT. */
@@ -147,7 +155,10 @@ int nbl_stack_find(const struct nbl_stack *s, const char *name);
 /* Moves 'sm' on, on all lanes. -EINVAL, counted, if its state does not allow it. */
 int nbl_stack_go(struct nbl_stack *s, struct nbl_stack_module *sm, enum nbl_module_event event);
 
-/* Makes the call tables of all lanes anew (link.c): after any change of modules or bindings. Lanes at rest. */
+/*
+ * Makes the call tables of all lanes anew (link.c): after any
+ * change of modules or bindings. Lanes at rest.
+ */
 void nbl_stack_link(struct nbl_stack *s);
 
 /*

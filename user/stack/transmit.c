@@ -68,7 +68,10 @@ bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	return nbl_producer_room(&lq->q.tx, 1) > 0;
 }
 
-/* True if 'n' is one received frame by itself, for no port in particular: its NBL is found by its frame again. */
+/*
+ * True if 'n' is one received frame by itself, for no port in
+ * particular: its NBL is found by its frame again.
+ */
 static inline bool is_plain(const struct nbl *n)
 {
 	const struct nbl_nb *nb = &n->nb;
@@ -79,7 +82,9 @@ static inline bool is_plain(const struct nbl *n)
 	       !nbl_lane_is_flagged(n, NBL_FLAG_LENT);
 }
 
-/* A chain on its way into TX rings: nearly all of it leaves by one queue, which is looked up once. */
+/*
+ * A chain on its way into TX rings: nearly all of it leaves by one queue, which is looked up once.
+ */
 struct sending {
 	struct nbl_lane *lane;
 	struct nbl_ledger *ledger;
@@ -98,7 +103,8 @@ static void look_up(struct sending *s, const struct nbl *n)
 	/* those of other lanes, back where they came from, or behind others that wait: no */
 	s->lq = lq->lane == s->lane && nbl_lane_queue_side(lq) == s->side && !lq->waiting.head ?
 		lq : NULL;
-	s->most_beyond = lq->q.max_length < SHORTEST_PACKET ? 0 : lq->q.max_length - SHORTEST_PACKET;
+	s->most_beyond = lq->q.max_length < SHORTEST_PACKET ? 0 :
+			 lq->q.max_length - SHORTEST_PACKET;
 }
 
 static enum nbl_outcome put_other(struct sending *s, struct nbl *n)
@@ -172,7 +178,10 @@ void nbl_lane_refuse(struct nbl *n, enum nbl_outcome why, enum nbl_side side)
 	n->holder = side == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
 }
 
-/* 'n' is not sent. It goes into 'refused', unless borrowed: then it stays where it is in its chain (RX-05). */
+/*
+ * 'n' is not sent. It goes into 'refused', unless borrowed: then it
+ * stays where it is in its chain (RX-05).
+ */
 static void refuse(struct nbl_lane *lane, struct nbl *n, enum nbl_outcome why, enum nbl_side side,
 		   struct nbl_chain *refused)
 {
@@ -210,7 +219,8 @@ static void note_sent(struct nbl *n, const struct nbl_lane_queue *lq)
 		n->status = NBL_STATUS_SUCCESS;
 	} else {
 		n->status = NBL_STATUS_FAILURE;
-		n->holder = nbl_lane_queue_side(lq) == NBL_LOWER ? NBL_PLACE_LOWER : NBL_PLACE_UPPER;
+		n->holder = nbl_lane_queue_side(lq) == NBL_LOWER ?
+			    NBL_PLACE_LOWER : NBL_PLACE_UPPER;
 	}
 }
 
@@ -230,7 +240,9 @@ static struct nbl *sent_on(const struct nbl_lane *lane, const struct nbl_lane_qu
 	return n && n->home && nbl_lane_home_queue(n)->across == lq ? n : NULL;
 }
 
-/* A frame of the pool that a worker before this one sent on 'lq': nothing is known of it but that. */
+/*
+ * A frame of the pool that a worker before this one sent on 'lq': nothing is known of it but that.
+ */
 static bool end_inherited(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame)
 {
 	const struct nbl_ledger_entry to = { .state = NBL_FRAME_HELD, .reason = NBL_HOLD_POOL };
@@ -244,7 +256,10 @@ static bool end_inherited(struct nbl_lane *lane, const struct nbl_lane_queue *lq
 	return true;
 }
 
-/* Where 'n' is when it was sent: an injected original may be somebody's still when it has come back. */
+/*
+ * Where 'n' is when it was sent: an injected original may be
+ * somebody's still when it has come back.
+ */
 static struct nbl_ledger_entry sent_state(const struct nbl_lane *lane, const struct nbl *n)
 {
 	if (nbl_lane_is_flagged(n, NBL_FLAG_INJECTED))
@@ -269,7 +284,9 @@ void nbl_lane_end_send(struct nbl_lane *lane, struct nbl *n, enum nbl_side side,
 		nbl_chain_join(&lane->done[side], &chain);
 }
 
-/* A received frame is back that was sent by itself; is_noted: it is known that its clones were not. */
+/*
+ * A received frame is back that was sent by itself; is_noted: it is known that its clones were not.
+ */
 static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, struct nbl *n,
 			      bool is_noted)
 {
@@ -294,7 +311,9 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
 		return;
 	nbl_lane_count(lane, NBL_FRAME_TX, (enum nbl_frame_state)now, 1);
 	nbl_cancel_clear(n);
-	/* whoever passed it on last does not own it any more, but modules on its way will (RF-06) */
+	/*
+	 * whoever passed it on last does not own it any more, but modules on its way will (RF-06)
+	 */
 	if (!unseen && !nbl_outcome_is_drop((enum nbl_outcome)n->outcome))
 		n->holder = NBL_PLACE_WORKER;
 	nbl_lane_end_send(lane, n, nbl_lane_queue_side(lq), was_lent);
@@ -304,7 +323,8 @@ static void complete_received(struct nbl_lane *lane, struct nbl_lane_queue *lq, 
  * The completion of 'frame' in 'slot' of 'lq', which takes more than listing the frame as
  * free: somebody waits for it, or it lies.
  */
-static void complete(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint64_t frame, uint32_t slot)
+static void complete(struct nbl_lane *lane, struct nbl_lane_queue *lq, uint64_t frame,
+		     uint32_t slot)
 {
 	struct nbl_ledger_entry e;
 	struct nbl *n;

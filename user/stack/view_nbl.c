@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* view_nbl.c - one NBL: its fields, its first bytes, its segments as far as they are the engine's. */
+/*
+ * view_nbl.c - one NBL: its fields, its first bytes, its segments as far as they are the engine's.
+ */
 #include <errno.h>
 #include <string.h>
 

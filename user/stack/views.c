@@ -25,8 +25,10 @@ bool viewer_owns(const struct viewer *v, const void *p)
 		const struct nbl_pool *pool = v->pools[i];
 
 		if (viewer_lies_in(p, pool->nbs, pool->free_nbs.n * sizeof(*pool->nbs)) ||
-		    viewer_lies_in(p, pool->segments, pool->free_segments.n * sizeof(*pool->segments)) ||
-		    (!pool->live && viewer_lies_in(p, pool->slots, pool->free_nbls.n * pool->stride)))
+		    viewer_lies_in(p, pool->segments,
+				   pool->free_segments.n * sizeof(*pool->segments)) ||
+		    (!pool->live &&
+		     viewer_lies_in(p, pool->slots, pool->free_nbls.n * pool->stride)))
 			return true;
 	}
 	return false;

@@ -37,7 +37,7 @@ struct nbl_view_row {
 	struct nbl_view_id id;
 	struct nbl_view_id parent;	/* if has_parent */
 	uint32_t references, children;
-	uint32_t age_ms;		/* since it was kept, or taken off its pool; 0 if it was not kept */
+	uint32_t age_ms;	/* since it was kept, or taken off its pool; 0 if it was not kept */
 	uint32_t n_frames;		/* its own */
 	uint32_t length;		/* used bytes of all its packets */
 	uint16_t holder;		/* who had it last: enum nbl_place */
@@ -48,7 +48,7 @@ struct nbl_view_row {
 	uint8_t side;			/* and enum nbl_side */
 	uint8_t n_reference_holders;
 	uint8_t kind;			/* enum nbl_kind */
-	uint8_t state;			/* enum nbl_frame_state of its first frame; HELD if it has none */
+	uint8_t state;	/* enum nbl_frame_state of its first frame; HELD if it has none */
 	bool owner_pending;		/* its owner has not given it back */
 	bool has_parent;
 };
@@ -84,7 +84,7 @@ struct nbl_view_segment {
 	uint32_t nb;			/* number of the packet it is part of */
 	uint32_t frame;			/* or NBL_NO_FRAME */
 	uint32_t length;
-	bool foreign;			/* not the engine's: neither it nor what follows is looked at */
+	bool foreign;	/* not the engine's: neither it nor what follows is looked at */
 };
 
 struct nbl_view_nbl {

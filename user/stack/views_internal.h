@@ -25,7 +25,9 @@ void viewer_begin(struct viewer *v, const struct nbl_lane *lanes, uint32_t n_lan
 /* True if 'p' lies in descriptors of a lane or in the pieces of a pool: memory that stays. */
 bool viewer_owns(const struct viewer *v, const void *p);
 
-/* The NB after 'nb' (NULL: the first) of 'n' (borrows all); NULL at the end, and for a foreign one. */
+/*
+ * The NB after 'nb' (NULL: the first) of 'n' (borrows all); NULL at the end, and for a foreign one.
+ */
 const struct nbl_nb *viewer_next_nb(const struct viewer *v, const struct nbl *n,
 				    const struct nbl_nb *nb);
 

@@ -70,7 +70,10 @@ int main(void)
 	static struct worker w;
 	uint32_t number;
 
-	/* Only the keeper ends a worker: what a terminal or a service sends to all is for the keeper. */
+	/*
+	 * Only the keeper ends a worker: what a terminal or a
+	 * service sends to all is for the keeper.
+	 */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
@@ -83,7 +86,10 @@ int main(void)
 		worker_finish(&w, FINISH_MS);
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	/* The keeper is gone. Where nothing may pass unfiltered, filter on until its successor ends us. */
+	/*
+	 * The keeper is gone. Where nothing may pass unfiltered,
+	 * filter on until its successor ends us.
+	 */
 	while (w.fail_closed) {
 		poll(NULL, 0, TICK_MS);
 		worker_tick(&w);

@@ -18,7 +18,7 @@ static const int allowed[] = {
 	SCMP_SYS(writev),		/* the tap's device */
 	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),	/* the keeper */
 	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
-	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(brk), SCMP_SYS(madvise),	/* malloc, at changes of the stack */
+	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(brk), SCMP_SYS(madvise),	/* malloc */
 	SCMP_SYS(close),
 	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 };

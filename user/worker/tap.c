@@ -123,7 +123,8 @@ static void send_burst(struct tap *tap)
 
 void tap_wait(struct tap *tap, int socket, int timeout_ms)
 {
-	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
+	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN },
+				 { .fd = -1, .events = POLLIN } };
 
 	if (tap && tap->lacks_memory)
 		/* to be told that there is something to read is no use */

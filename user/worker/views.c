@@ -65,7 +65,8 @@ int worker_view(struct worker *w, const struct worker_request *request, struct w
 	case WORKER_VIEW_HISTORY:
 		if (request->view.lane >= w->n_lanes)
 			return -EINVAL;
-		nbl_history_read(&w->lanes[request->view.lane], request->view.cursor, &ret->history);
+		nbl_history_read(&w->lanes[request->view.lane], request->view.cursor,
+				 &ret->history);
 		return 0;
 	case WORKER_HISTORY:
 		return switch_history(w, request->view.on);

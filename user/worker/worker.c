@@ -128,7 +128,7 @@ static int insert(struct worker *w, const struct nbl_module *module,
 	int i = r == -ENODEV ? nbl_stack_find(&w->stack, module->name) : -ENOENT;
 
 	if (i >= 0)
-		nbl_stack_evict(&w->stack, (uint32_t)i);	/* it never ran, so it holds nothing */
+		nbl_stack_evict(&w->stack, (uint32_t)i); /* it never ran, so it holds nothing */
 	return r;
 }
 

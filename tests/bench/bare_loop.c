@@ -193,7 +193,8 @@ int main(int argc, char **argv)
 		getsockopt(p->fd, SOL_XDP, XDP_STATISTICS, &stats, &(socklen_t){ sizeof(stats) });
 		printf("{\"if\":\"%s\",\"received\":%lu,\"kicks\":%lu,\"again\":%lu,\"failed\":%lu,"
 		       "\"rx_ring_full\":%llu,\"fill_empty\":%llu}\n", p->ifname, p->received,
-		       p->kicks, p->again, p->failed, stats.rx_ring_full, stats.rx_fill_ring_empty_descs);
+		       p->kicks, p->again, p->failed, stats.rx_ring_full,
+		       stats.rx_fill_ring_empty_descs);
 	}
 	return 0;	/* links, sockets and memory go with the process */
 }

@@ -52,7 +52,8 @@ struct frags {
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: nbl-frags --if IF --to-mac MAC --from ADDRESS --to ADDRESS --port N\n"
-		     "                 [--how good|reverse|overlap|first] [--count N] [--rate N] [--id N] <PAYLOAD\n");
+		     "                 [--how good|reverse|overlap|first] [--count N] [--rate N] "
+		     "[--id N] <PAYLOAD\n");
 }
 
 static void put16(uint8_t *at, uint32_t value)

@@ -294,7 +294,8 @@ static void report(const struct gen_bpf *skel, uint32_t dropped)
 int main(int argc, char **argv)
 {
 	struct gen_conf conf = {
-		.size = 64, .n_flows = 4, .ether_type = ETH_P_IP, .cpu = -1, .dst = { { 2, 0, 0, 0, 0, 2 } },
+		.size = 64, .n_flows = 4, .ether_type = ETH_P_IP, .cpu = -1,
+		.dst = { { 2, 0, 0, 0, 0, 2 } },
 	};
 	struct sigaction stop = { .sa_handler = on_stop }, tick = { .sa_handler = on_alarm };
 	struct link_count before = { 0 }, after = { 0 };

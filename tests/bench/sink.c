@@ -29,7 +29,7 @@ struct sink_conf {
 	const char *ready_file;
 	int ready_fd;			/* -1 = none */
 	unsigned int ifindex;
-	unsigned int ether_type, n_flows;	/* of the frames counted; 0 flows = not told apart */
+	unsigned int ether_type, n_flows; /* of the frames counted; 0 flows = not told apart */
 	uint64_t seconds, count, idle_ms;	/* 0 = no such end */
 };
 
@@ -37,7 +37,8 @@ static void usage(FILE *out)
 {
 	fprintf(out,
 		"usage: nbl-sink --if IF [--seconds S] [--count N] [--idle-ms MS]\n"
-		"                [--ready-fd FD | --ready-file FILE] [--ether-type NUMBER] [--flows N]\n"
+		"                [--ready-fd FD | --ready-file FILE] [--ether-type NUMBER] "
+		"[--flows N]\n"
 		"  ends on SIGINT or SIGTERM, after S seconds, after N frames, or when none came\n"
 		"  for MS milliseconds after the first; once attached, writes FD or makes FILE\n"
 		"  --flows: as nbl-gen was told; says how many distinct frames of each came\n");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * test_xsk.c - sockets on a real kernel: packets of one entry and of several, and their completions.
+ * test_xsk.c - sockets on a real kernel: packets of one entry and of several, and their
+ * completions.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -56,7 +57,10 @@ static uint8_t *frame_bytes(uint32_t frame)
 	return memory.frames + (size_t)frame * FRAME;
 }
 
-/* Puts one packet of 'n' entries on the ring, from the last frames downward: those of the pool first. */
+/*
+ * Puts one packet of 'n' entries on the ring, from the last
+ * frames downward: those of the pool first.
+ */
 static void put(uint32_t n)
 {
 	static const uint8_t head[ETH_HLEN] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5 };

@@ -2,9 +2,9 @@
 /*
  * hoard.c - a module that never gives anything back, for tests of what it costs others.
  *
- * It keeps every packet with one UDP source port: of those it is given, one half as their owner, the
- * other by a reference it never drops; of those it is only lent it takes a reference, too, which
- * no module should. It hears of pauses and does nothing about them. All others pass.
+ * It keeps every packet with one UDP source port: of those it is given, one half as their owner,
+ * the other by a reference it never drops; of those it is only lent it takes a reference, too,
+ * which no module should. It hears of pauses and does nothing about them. All others pass.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* table.c - in the place of modules.c in a worker for tests: the bundled modules, and those for tests. */
+/*
+ * table.c - in the place of modules.c in a worker for tests:
+ * the bundled modules, and those for tests.
+ */
 #define nbl_module_find find_bundled
 #include "../../user/modules/modules.c"
 #undef nbl_module_find

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_modules.h - modules for network tests, in a worker of their own: build/tests/modules/nbld-worker. */
+/*
+ * test_modules.h - modules for network tests, in a worker of
+ * their own: build/tests/modules/nbld-worker.
+ */
 #ifndef TESTS_TEST_MODULES_H
 #define TESTS_TEST_MODULES_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * witness.c - modules that say in the log what happens to them, and restart as often as they are told.
+ * witness.c - modules that say in the log what happens to them, and restart as often as they are
+ * told.
  *
  * Three of a kind, as one name is in a stack once. Packets pass.
  */

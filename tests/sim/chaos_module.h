@@ -20,7 +20,8 @@ enum chaos_path {
 	CHAOS_SEND,
 	CHAOS_COMPLETE,
 	CHAOS_N_PATHS,
-	CHAOS_LENT = CHAOS_N_PATHS,	/* a borrowed chain, back when the handler it went to returned */
+	/* a borrowed chain, back when the handler it went to returned */
+	CHAOS_LENT = CHAOS_N_PATHS,
 };
 
 enum chaos_action {
@@ -43,17 +44,25 @@ struct chaos_watch {
 		       uint32_t n_parents);
 	void (*free)(const struct nbl_filter *f, struct nbl *n);		/* is about to */
 	void (*originate)(const struct nbl_filter *f, struct nbl *n, bool went);
-	/* puts 'n' at an end of the stack, outside all modules; chaos_inject_ended() says that it is back */
+	/*
+	 * puts 'n' at an end of the stack, outside all modules;
+	 * chaos_inject_ended() says that it is back
+	 */
 	void (*inject)(const struct nbl_filter *f, struct nbl *n, bool is_send);
 	void (*act)(const struct nbl_filter *f, enum chaos_action action, const struct nbl *n);
 	/* a rule was broken: number of the invariant, and what happened */
 	void (*broke)(const struct nbl_filter *f, int invariant, const char *what);
 };
 
-/* Set before the first handler call; NULL, as in a worker: broken rules are counted as violations. */
+/*
+ * Set before the first handler call; NULL, as in a worker: broken rules are counted as violations.
+ */
 extern const struct chaos_watch *chaos_watch;
 
-/* Where its clones and copies come from; NULL, as in a worker: its filter's pool, or the default ones. */
+/*
+ * Where its clones and copies come from; NULL, as in a worker:
+ * its filter's pool, or the default ones.
+ */
 extern struct nbl_pool *chaos_pool;
 
 extern const struct nbl_module chaos_modules[CHAOS_N_MODULES];

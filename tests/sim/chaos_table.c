@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* chaos_table.c - in the place of modules.c in a worker for tests: the bundled modules, and chaos. */
+/*
+ * chaos_table.c - in the place of modules.c in a worker for tests: the bundled modules, and chaos.
+ */
 #define nbl_module_find find_bundled
 #include "../../user/modules/modules.c"
 #undef nbl_module_find

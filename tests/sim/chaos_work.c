@@ -25,7 +25,9 @@ struct chaos_span chaos_span(const struct nbl *n)
 	const struct nbl_nb *nb = n->first_nb;
 	struct chaos_span s = { .at = NULL };
 
-	/* clones of nothing have no segment; what a retreat put in front goes when that is undone */
+	/*
+	 * clones of nothing have no segment; what a retreat put in front goes when that is undone
+	 */
 	if (nb->current_segment && !nb->flags) {
 		s.at = nbl_nb_data(nb);
 		s.length = nbl_nb_segment_room(nb);
@@ -414,7 +416,8 @@ static void put_own(struct chaos *c, struct chaos_own *own, bool is_send, struct
 	chaos_act(c, is_send ? CHAOS_ORIGINATE_SEND : CHAOS_ORIGINATE_RECEIVE, own->n);
 	nbl_filter_own(c->f, own->n);
 	if (is_send && sim_once_in(&c->random, 2))
-		nbl_info_set(own->n, NBL_INFO_CANCEL_ID, 1 + sim_below(&c->random, CHAOS_N_CANCEL_IDS));
+		nbl_info_set(own->n, NBL_INFO_CANCEL_ID,
+			     1 + sim_below(&c->random, CHAOS_N_CANCEL_IDS));
 	own->is_out = true;
 	if (chaos_watch)
 		chaos_watch->originate(c->f, own->n, true);
@@ -455,7 +458,8 @@ static void originate(struct chaos *c, uint32_t i)
 		if (!c->own[i].is_out)
 			put_own(c, &c->own[i], is_send, &chain);
 	r = is_send ? nbl_filter_originate_send(c->f, chain, 0, 0)
-		    : nbl_filter_originate_receive(c->f, chain, 0, lends ? NBL_RECEIVE_RESOURCES : 0);
+		    : nbl_filter_originate_receive(c->f, chain, 0,
+						   lends ? NBL_RECEIVE_RESOURCES : 0);
 	if (r || lends)
 		take_own(c, &chain);	/* else it may be back already */
 }
@@ -532,8 +536,8 @@ const char *chaos_action_name(enum chaos_action action)
 	static const char *const names[CHAOS_N_ACTIONS] = {
 		"pass", "hold", "drop", "let-go", "reference", "dereference", "clone", "deep-clone",
 		"copy", "fragment", "reassemble", "partial", "edit", "free", "move-window",
-		"push-context", "undo", "borrow", "originate-send", "originate-receive", "inject", "get-back",
-		"cancel",
+		"push-context", "undo", "borrow", "originate-send", "originate-receive", "inject",
+		"get-back", "cancel",
 	};
 
 	return names[action];

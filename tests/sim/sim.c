@@ -158,14 +158,15 @@ static void sum_up(const struct plan *plan, const struct job *jobs, uint32_t n_f
 		for (int a = 0; a < CHAOS_N_ACTIONS; a++)
 			sum.acts[a] += p->acts[a];
 	}
-	printf("%llu runs of seeds, %llu actions in %.1f s (%.0f/s): %llu packets received, %llu sent, "
-	       "%llu deaths, %llu lies, %llu of them counted as violations\n",
+	printf("%llu runs of seeds, %llu actions in %.1f s (%.0f/s): %llu packets received, %llu "
+	       "sent, %llu deaths, %llu lies, %llu of them counted as violations\n",
 	       (unsigned long long)sum.n_seeds, (unsigned long long)sum.n_actions,
 	       (double)ms / 1000, (double)sum.n_actions * 1000 / (double)(ms + 1),
 	       (unsigned long long)sum.n_delivered, (unsigned long long)sum.n_sent,
 	       (unsigned long long)sum.n_deaths, (unsigned long long)sum.n_lies,
 	       (unsigned long long)sum.n_violations);
-	for (int a = 0; a < CHAOS_N_ACTIONS && (plan->options.verbose || plan->end - plan->first > 1); a++)
+	for (int a = 0;
+	     a < CHAOS_N_ACTIONS && (plan->options.verbose || plan->end - plan->first > 1); a++)
 		printf("%s%s %llu", a ? ", " : "    ", chaos_action_name((enum chaos_action)a),
 		       (unsigned long long)sum.acts[a]);
 	printf("\n%u failed\n", n_failed);

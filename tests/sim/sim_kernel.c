@@ -99,7 +99,8 @@ static void look_at_fill(struct sim_kernel *k, struct sim_queue *q)
 		uint64_t address = q->fill_entries[q->fill_seen & (q->fill.size - 1)];
 		uint64_t frame = address >> shift_of(k);
 
-		if (frame - q->first_frame >= q->n_frames || address & (k->memory->shape.frame_size - 1)) {
+		if (frame - q->first_frame >= q->n_frames ||
+		    address & (k->memory->shape.frame_size - 1)) {
 			broke(k, 1, "a frame that is not the queue's is in its fill ring");
 			return;
 		}
@@ -247,12 +248,16 @@ static uint32_t take_tx(struct sim_queue *q, uint32_t n)
 	return done;
 }
 
-/* Which is done next: any, but of one frame's the oldest, for a completion tells them apart by nothing else. */
+/*
+ * Which is done next: any, but of one frame's the oldest, for a
+ * completion tells them apart by nothing else.
+ */
 static uint32_t next_done(struct sim_kernel *k, const struct sim_queue *q)
 {
 	uint32_t at = q->zero_copy ? sim_below(&k->random, q->n_sending) : 0, first = 0;
 
-	while (q->sending[first].desc.addr >> shift_of(k) != q->sending[at].desc.addr >> shift_of(k))
+	while (q->sending[first].desc.addr >> shift_of(k) != q->sending[at].desc.addr >>
+	       shift_of(k))
 		first++;
 	return first;
 }
@@ -270,7 +275,8 @@ static uint32_t complete(struct sim_kernel *k, struct sim_queue *q, uint32_t n)
 			(--q->n_sending - at) * sizeof(q->sending[0]));
 		if (sim_digest(bytes_at(k, desc.addr), desc.len, 0) != digest)
 			broke(k, 9, "a packet was changed while it was being sent");
-		q->completion_entries[*q->completion.producer & (q->completion.size - 1)] = desc.addr;
+		q->completion_entries[*q->completion.producer & (q->completion.size - 1)] =
+			desc.addr;
 		++*q->completion.producer;
 		k->counts.sent++;
 		done++;
@@ -350,7 +356,8 @@ static bool deliver_twice(struct sim_kernel *k, struct sim_queue *q)
 {
 	uint32_t slot = *q->rx.producer & (q->rx.size - 1);
 
-	if (k->is_within || !has_rx_room(q, 2) || !sim_kernel_deliver(k, (uint32_t)(q - k->queues), 1))
+	if (k->is_within || !has_rx_room(q, 2) ||
+	    !sim_kernel_deliver(k, (uint32_t)(q - k->queues), 1))
 		return false;
 	put_rx(q, q->rx_entries[slot].addr, q->rx_entries[slot].len);
 	return true;
@@ -362,7 +369,10 @@ static bool complete_twice(struct sim_kernel *k, struct sim_queue *q)
 	uint32_t slot = *q->completion.producer & (q->completion.size - 1);
 	uint64_t address;
 
-	/* nor while the lane may have looked how many there are: it would read one now and one later */
+	/*
+	 * nor while the lane may have looked how many there
+	 * are: it would read one now and one later
+	 */
 	if (k->is_within || !q->n_sending || !has_completion_room(q, 1))
 		return false;
 	complete(k, q, 1);
@@ -385,7 +395,8 @@ bool sim_kernel_lie(struct sim_kernel *k)
 	case 0:		/* a packet longer than its frame */
 		told = has_rx_room(q, 1);
 		if (told)
-			put_rx(q, (frame << shift_of(k)) + SIM_HEADROOM, k->memory->shape.frame_size);
+			put_rx(q, (frame << shift_of(k)) + SIM_HEADROOM,
+			       k->memory->shape.frame_size);
 		break;
 	case 1:		/* a packet beyond all frames */
 		told = has_rx_room(q, 1);

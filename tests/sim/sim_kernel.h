@@ -20,7 +20,9 @@
 #define SIM_MAX_RING	128
 #define SIM_HEADROOM	256u
 
-/* Where a frame is that was posted for receive. What is sent is counted apart: clones share frames. */
+/*
+ * Where a frame is that was posted for receive. What is sent is counted apart: clones share frames.
+ */
 enum sim_place {
 	SIM_OURS,		/* not the kernel's */
 	SIM_FILL,		/* in the fill ring */
@@ -46,7 +48,7 @@ struct sim_queue {
 	struct xdp_desc rx_entries[SIM_MAX_RING], tx_entries[SIM_MAX_RING];
 	uint64_t fill_entries[SIM_MAX_RING], completion_entries[SIM_MAX_RING];
 	uint32_t rx_back, tx_seen, fill_seen, completion_back;	/* looked at so far */
-	uint32_t driver[SIM_MAX_RING], n_driver;	/* frames taken off fill: order is the driver's */
+	uint32_t driver[SIM_MAX_RING], n_driver; /* frames taken off fill: order is the driver's */
 	uint64_t tx_digests[SIM_MAX_RING];	/* of what is in the tx ring when it was posted */
 	struct sim_sending {
 		struct xdp_desc desc;
@@ -66,18 +68,18 @@ struct sim_kernel {
 	struct sim_queue queues[SIM_MAX_QUEUES];
 	uint32_t n_queues;
 	uint8_t *places;		/* enum sim_place of each frame */
-	uint32_t *sends;		/* entries of each frame in tx and completion rings, and between */
+	uint32_t *sends;	/* entries of each frame in tx and completion rings, and between */
 	uint64_t *digests;		/* of what was delivered */
 	uint32_t *lengths;		/* of what was delivered last */
 	bool is_within;			/* the lane is in the middle of something */
 	bool lies, is_quiet;		/* quiet: nothing new comes, everything is done */
-	bool has_lied;			/* there is a completion that must be read before anything is sent */
+	bool has_lied;	/* there is a completion that must be read before anything is sent */
 	struct sim_counts counts;
 };
 
 /*
- * A kernel that begins anew over 'memory' (borrows, with places, sends, digests and lengths, which have
- * an element per frame), with rings drawn from 'seed'.
+ * A kernel that begins anew over 'memory' (borrows, with places, sends, digests and lengths, which
+ * have an element per frame), with rings drawn from 'seed'.
  */
 void sim_kernel_begin(struct sim_kernel *k, uint64_t seed, uint32_t n_queues);
 

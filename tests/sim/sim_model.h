@@ -18,7 +18,7 @@
 struct model_nbl {
 	struct nbl *n;			/* NULL: at home */
 	uint16_t owner;			/* id of a module; 0 = the engine or the kernel */
-	bool is_part;			/* of a reassembled NBL, or was: it may be that which is sent */
+	bool is_part;	/* of a reassembled NBL, or was: it may be that which is sent */
 	bool owner_done;		/* of one from a pool: its owner freed it */
 	uint8_t n_parents;
 	uint32_t references, children;
@@ -68,7 +68,9 @@ void model_inject(struct model *m, uint16_t id, struct nbl *n, bool went);
 void model_module_came(struct model *m, uint16_t id);
 void model_module_went(struct model *m, uint16_t id);
 
-/* The kernel's news: a frame was posted for receive, or is to be sent with these bytes (borrows). */
+/*
+ * The kernel's news: a frame was posted for receive, or is to be sent with these bytes (borrows).
+ */
 void model_posted(struct model *m, uint32_t frame);
 void model_sent(struct model *m, uint32_t frame, const uint8_t *bytes, uint32_t length);
 

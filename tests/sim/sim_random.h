@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sim_random.h - numbers from one 64-bit seed, the same on every machine: xoshiro256**, seeded by splitmix64. */
+/*
+ * sim_random.h - numbers from one 64-bit seed, the same on every
+ * machine: xoshiro256**, seeded by splitmix64.
+ */
 #ifndef SIM_RANDOM_H
 #define SIM_RANDOM_H
 

@@ -256,7 +256,10 @@ static void prepare(struct sim_world *w, enum nbl_takeover takeover)
 		nbl_holding_get(i, &w->holdings[i]);
 }
 
-/* Accounts die with their process. References cannot be told from here: each life counts from what it finds. */
+/*
+ * Accounts die with their process. References cannot be told from
+ * here: each life counts from what it finds.
+ */
 static void clear_accounts(void)
 {
 	for (uint16_t id = 0; id <= NBL_MAX_MODULES; id++) {
@@ -382,7 +385,8 @@ static void elsewhere(struct sim_world *w)
 		before[i] = w->lane.queues[i];
 		memcpy(words[i], w->kernel.queues[i].words, sizeof(words[i]));
 	}
-	chaos_stir_elsewhere(&w->stack.modules[sim_below(&w->random, w->stack.n_modules)].filters[0].f);
+	chaos_stir_elsewhere(&w->stack.modules[sim_below(&w->random,
+							 w->stack.n_modules)].filters[0].f);
 	for (uint32_t i = 0; i < w->n_queues; i++)
 		if (memcmp(words[i], w->kernel.queues[i].words, sizeof(words[i])) ||
 		    memcmp(&before[i].q, &w->lane.queues[i].q, sizeof(before[i].q)) ||
@@ -419,9 +423,11 @@ static void does_not_rest(struct sim_world *w)
 	const uint64_t *frames = w->lane.figures.frames;
 	char text[160];
 
-	snprintf(text, sizeof(text), "it does not come to rest: %llu frames in hand, %llu held, %llu being "
-		 "sent, %u NBLs being sent, %u out", (unsigned long long)frames[NBL_FRAME_HAND],
-		 (unsigned long long)frames[NBL_FRAME_HELD], (unsigned long long)frames[NBL_FRAME_TX],
+	snprintf(text, sizeof(text),
+		 "it does not come to rest: %llu frames in hand, %llu held, %llu being sent, %u "
+		 "NBLs being sent, %u out", (unsigned long long)frames[NBL_FRAME_HAND],
+		 (unsigned long long)frames[NBL_FRAME_HELD],
+		 (unsigned long long)frames[NBL_FRAME_TX],
 		 nbl_lane_n_originated(&w->lane), n_out(w));
 	sim_broke(w, 5, text);
 }
@@ -441,7 +447,8 @@ static void settle(struct sim_world *w)
 		sim_kernel_drain(&w->kernel);
 		work(w, turn);
 		work(w, restart);
-	} while (nbl_figures_in_flight(&w->lane.figures) > sim_n_unknown(w) || before != w->kernel.counts.sent ||
+	} while (nbl_figures_in_flight(&w->lane.figures) > sim_n_unknown(w) ||
+		 before != w->kernel.counts.sent ||
 		 nbl_lane_n_originated(&w->lane) || n_out(w) || n_unread(w));
 }
 
@@ -503,7 +510,8 @@ static void change_under_load(struct sim_world *w)
 		memmove(&w->order[at], &w->order[at + 1],
 			(--w->n_modules - at) * sizeof(w->order[0]));
 	} else if (w->n_modules < CHAOS_N_MODULES) {
-		for (w->changing = 0; nbl_stack_find(&w->stack, chaos_modules[w->changing].name) >= 0;)
+		for (w->changing = 0;
+		     nbl_stack_find(&w->stack, chaos_modules[w->changing].name) >= 0;)
 			w->changing++;
 		note(w, "stack", "insert under load", at);
 		w->changing_at = at;
@@ -511,7 +519,8 @@ static void change_under_load(struct sim_world *w)
 			succeed(w);
 			return;
 		}
-		memmove(&w->order[at + 1], &w->order[at], (w->n_modules++ - at) * sizeof(w->order[0]));
+		memmove(&w->order[at + 1], &w->order[at],
+			(w->n_modules++ - at) * sizeof(w->order[0]));
 		w->order[at] = w->changing;
 	} else {
 		note(w, "stack", "restart under load", 0);
@@ -655,7 +664,8 @@ uint64_t sim_world_run(struct sim_world *w, uint64_t seed)
 	w->calm = 0;
 	settle(w);
 	sim_check_end(w);
-	w->progress->n_violations += w->lane.figures.violations + nbl_violations() - w->violations_before;
+	w->progress->n_violations += w->lane.figures.violations + nbl_violations() -
+		w->violations_before;
 	end_life(w);
 	w->progress->n_seeds++;
 	w->progress->n_actions += w->action;

@@ -50,8 +50,8 @@ struct sim_world {
 	struct nbl_stack stack;
 	struct nbl_pool *pool;
 	uint64_t violations_before;
-	struct nbl_holding holdings[NBL_MAX_MODULES + 1];	/* what the dead left on the accounts */
-	uint32_t order[CHAOS_N_MODULES], n_modules;	/* in the stack, from the lower port upward */
+	struct nbl_holding holdings[NBL_MAX_MODULES + 1]; /* what the dead left on the accounts */
+	uint32_t order[CHAOS_N_MODULES], n_modules; /* in the stack, from the lower port upward */
 	uint32_t changing, changing_at;	/* which module goes where */
 	uint32_t n_lower, n_queues;
 	uint64_t now_ns;
@@ -85,8 +85,8 @@ void sim_check_all(struct sim_world *w);
 void sim_check_end(struct sim_world *w);
 
 /*
- * Frames that a dead worker sent nobody knows how often: with a completion that lies the kernel never
- * seems to be done with them, and they stay out. 0 if it does not lie.
+ * Frames that a dead worker sent nobody knows how often: with a completion that lies the kernel
+ * never seems to be done with them, and they stay out. 0 if it does not lie.
  */
 uint32_t sim_n_unknown(const struct sim_world *w);
 

@@ -114,7 +114,8 @@ RIG_UNUSED static struct receiver *open_receiver(int i, uint32_t flags, const ui
 	static const char *const names[] = { "first", "second", "third", "fourth" };
 	const struct nbl_binding_params params = {
 		.name = names[i], .flags = flags, .types = types, .n_types = n_types,
-		.arg = &receivers[i], .receive = receiver_receive, .send_complete = receiver_complete,
+		.arg = &receivers[i], .receive = receiver_receive,
+		.send_complete = receiver_complete,
 	};
 
 	receivers[i] = (struct receiver){ .b = NULL };

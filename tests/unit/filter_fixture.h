@@ -51,7 +51,8 @@ static int probe_start(const struct nbl_callout_start *start, void **ret_context
 {
 	const struct nbl_callout c = {
 		.version = NBL_CALLOUT_VERSION, .size = sizeof(c), .name = "probe",
-		.layers = (1u << NBL_N_LAYERS) - 1, .owner = start->owner, .classify = probe_classify,
+		.layers = (1u << NBL_N_LAYERS) - 1, .owner = start->owner,
+		.classify = probe_classify,
 	};
 
 	*ret_context = &probe;

@@ -482,7 +482,9 @@ RIG_UNUSED static uint64_t rig_wrong(const struct rig *r)
 	return n;
 }
 
-/* The kernel having nothing left to do: frames that are neither posted nor on a free list are lost. */
+/*
+ * The kernel having nothing left to do: frames that are neither posted nor on a free list are lost.
+ */
 RIG_UNUSED static uint64_t rig_lost_frames(const struct rig *r)
 {
 	uint64_t n = 0;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lane_probe.h - a lane whose only module does what the test says, and short ways to ask about it. */
+/*
+ * lane_probe.h - a lane whose only module does what the test says, and short ways to ask about it.
+ */
 #ifndef LANE_PROBE_H
 #define LANE_PROBE_H
 

@@ -158,7 +158,8 @@ static void actor_cancel(struct nbl_filter *f, uint64_t id)
 		nbl_filter_complete(f, gone);
 }
 
-static int actor_attach(const struct nbl_option *o, uint32_t n, void **ret, char *error, size_t size)
+static int actor_attach(const struct nbl_option *o, uint32_t n, void **ret, char *error,
+			size_t size)
 {
 	if (n != 1 || strcmp(o->key, "as")) {
 		snprintf(error, size, "options that are the engine's came through");
@@ -219,7 +220,8 @@ RIG_UNUSED static void add(uint32_t i)
 	const struct nbl_option all = { "max-share", "100" };
 	char error[128] = "";
 
-	ck_assert_msg(!add_with(i, rig.stack.n_modules, &all, 1, error, sizeof(error)), "%s", error);
+	ck_assert_msg(!add_with(i, rig.stack.n_modules, &all, 1, error, sizeof(error)), "%s",
+		      error);
 	actors[i].f = &rig.stack.modules[rig.stack.n_modules - 1].filters[0].f;
 }
 

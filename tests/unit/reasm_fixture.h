@@ -164,8 +164,8 @@ FIX_UNUSED static void fix_end_all(void)
 	fix_end_some(REASM_DOWN, 0);
 }
 
-static int fix_originate(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags,
-			 bool is_send)
+static int fix_originate(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
+			 uint32_t flags, bool is_send)
 {
 	enum reasm_direction direction = is_send ? REASM_DOWN : REASM_UP;
 	uint32_t first = fix.went[direction].n;
@@ -244,7 +244,8 @@ static void fix_open(const char *options)
 		.send = { fix_sent, NULL }, .complete = { fix_completed, NULL },
 	};
 	ck_assert_int_eq(nbl_module_reasm.attach(o, n, &fix.f.context, error, sizeof(error)), 0);
-	ck_assert_int_eq(nbl_module_reasm.restart(fix.f.context, &restart, error, sizeof(error)), 0);
+	ck_assert_int_eq(nbl_module_reasm.restart(fix.f.context, &restart, error, sizeof(error)),
+			 0);
 }
 
 FIX_UNUSED static const struct reasm_figures *fix_figures(void)
@@ -365,7 +366,8 @@ static uint32_t fix_ipv4(const struct fix_datagram *g, uint8_t *ip, uint32_t off
 	ip[9] = g->protocol ? g->protocol : IPPROTO_UDP;
 	memcpy(ip + 12, "\x0a\x00\x00\x01\x0a", 5);
 	memcpy(ip + 17, &g->salt, 3);
-	for (uint32_t i = 0; i < g->n_options; i += 4)	/* one that is copied, one that is not, ... */
+	/* one that is copied, one that is not, ... */
+	for (uint32_t i = 0; i < g->n_options; i += 4)
 		memcpy(ip + 20 + i, i % 8 ? "\x07\x04\x04\x00" : "\x94\x04\x00\x00", 4);
 	reasm_put16(ip + 10, reasm_header_sum(ip, header));
 	return header;
@@ -498,7 +500,10 @@ static bool fix_is_shared(const uint8_t *bytes)
 	return bytes >= fix.frames && bytes < fix.frames + FIX_N_FRAMES * FIX_FRAME_SIZE;
 }
 
-/* One packet of what went on: its headers are right, its payload is the pattern from 'from' on, by reference. Returns its payload's length. */
+/*
+ * One packet of what went on: its headers are right, its payload is the pattern from 'from' on, by
+ * reference. Returns its payload's length.
+ */
 static uint32_t fix_check_packet(const struct fix_datagram *g, const struct nbl_nb *nb,
 				 uint32_t from, bool more, bool whole)
 {
@@ -524,7 +529,8 @@ static uint32_t fix_check_packet(const struct fix_datagram *g, const struct nbl_
 		for (uint32_t i = 4; i < g->n_options; i += 8)
 			memset(expected + at + 20 + i, 1, 4);
 		reasm_put16(expected + at + 10, 0);
-		reasm_put16(expected + at + 10, reasm_header_sum(expected + at, 20u + g->n_options));
+		reasm_put16(expected + at + 10,
+			    reasm_header_sum(expected + at, 20u + g->n_options));
 	}
 	ck_assert_mem_eq(nbl_nb_data(nb), expected, header);
 	for (uint32_t i = 0; i < length; i++) {
@@ -536,7 +542,9 @@ static uint32_t fix_check_packet(const struct fix_datagram *g, const struct nbl_
 	return length;
 }
 
-/* 'n' is all of 'g', in packets whose IP length is at most 'longest' (0: in one). Returns how many. */
+/*
+ * 'n' is all of 'g', in packets whose IP length is at most 'longest' (0: in one). Returns how many.
+ */
 FIX_UNUSED static uint32_t fix_check_datagram(const struct fix_datagram *g, const struct nbl *n,
 					      uint32_t longest)
 {

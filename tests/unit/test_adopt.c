@@ -190,7 +190,10 @@ static const struct nbl_module *const only_delay[] = { &nbl_module_delay, NULL }
 #define SECONDS 4
 #define MOST_LOST 64	/* per death: the burst in hand */
 
-/* With the pool, and whoever ends what modules originate there before the interrupted burst runs again. */
+/*
+ * With the pool, and whoever ends what modules originate there
+ * before the interrupted burst runs again.
+ */
 static void bring_up(struct rig *r, const struct nbl_module *const *modules,
 		     enum nbl_takeover takeover)
 {
@@ -278,7 +281,8 @@ static const char *posted_while_sent(struct rig *r)
 		uint32_t slot = *ring->consumer;
 
 		if (nbl_ring_used(ring) &&
-		    is_in_tx(r, queues, ((const uint64_t *)ring->entries)[slot & (ring->size - 1)] / 2048))
+		    is_in_tx(r, queues,
+			     ((const uint64_t *)ring->entries)[slot & (ring->size - 1)] / 2048))
 			return "a frame is posted while it is being sent";
 	}
 	return NULL;
@@ -387,12 +391,13 @@ struct scenario {
 	const char *name;
 	struct rig_shape shape;
 	const struct nbl_module *const *modules;
-	void (*begin)(struct rig *r);	/* in the child, lane up: brings about what is stepped through */
+	/* in the child, lane up: brings about what is stepped through */
+	void (*begin)(struct rig *r);
 	uint32_t n_turns;
 	bool replay_loses_nothing;
 	uint32_t most_lost;		/* with drop, and with replay if that may lose */
-	uint32_t n_sieved;		/* how many of three packets a module drops on purpose: 0 or 1 */
-	bool originates;		/* what leaves is not what came: only frames and figures are judged */
+	uint32_t n_sieved;	/* how many of three packets a module drops on purpose: 0 or 1 */
+	bool originates; /* what leaves is not what came: only frames and figures are judged */
 };
 
 /* Packets in all stages: to receive on both sides, in TX, completed, and frames to post. */
@@ -469,13 +474,16 @@ static const struct scenario scenarios[] = {
 	  2, true, 64, 0, false },
 	{ "two lower queues, one upper", { .n_lower = 2, .n_frames = 48 }, only_count, begin_busy,
 	  2, true, 64, 0, false },
-	{ "returns seen by a module", { .n_frames = 48 }, watch_and_count, begin_busy, 2, true, 64, 0, false },
+	{ "returns seen by a module", { .n_frames = 48 }, watch_and_count, begin_busy, 2, true, 64,
+	  0, false },
 	{ "sending stuck inside the burst", { .n_frames = 32, .rings = TIGHT }, only_count,
 	  begin_tight, 3, true, 64, 0, false },
 	{ "stuck, and returns seen by a module", { .n_frames = 32, .rings = TIGHT },
 	  watch_and_count, begin_tight, 3, true, 64, 0, false },
-	{ "a module that drops", { .n_frames = 48 }, only_sieve, begin_sieved, 2, true, 64, 1, false },
-	{ "a module that holds", { .n_frames = 48 }, only_delay, begin_due, 2, false, 64, 0, false },
+	{ "a module that drops", { .n_frames = 48 }, only_sieve, begin_sieved, 2, true, 64, 1,
+	  false },
+	{ "a module that holds", { .n_frames = 48 }, only_delay, begin_due, 2, false, 64, 0,
+	  false },
 	{ "a whole burst", { .n_frames = 160 }, only_count, begin_full, 1, true, 64, 0, false },
 	{ "children and copies", { .n_frames = 64, .rings = FORK_RINGS }, only_forking,
 	  begin_forking, 2, false, 64, 0, true },
@@ -497,7 +505,10 @@ static size_t control_size(const struct rig *r)
 	return (size_t)(r->memory.frames - r->memory.base);
 }
 
-/* True if anything a successor looks at changed since the last call. Ring entries show by their index. */
+/*
+ * True if anything a successor looks at changed since the last
+ * call. Ring entries show by their index.
+ */
 static bool has_changed(struct stepper *s, const struct rig *r)
 {
 	uint32_t words[RIG_MAX_QUEUES * 8];
@@ -534,7 +545,8 @@ static bool goes_on(pid_t child, int request)
 
 /* Between the two stops of the child: judges each state it goes through. */
 static void step(struct stepper *s, struct rig *dying, void (*act)(struct rig *r, const void *arg),
-		 const void *arg, void (*judge)(struct stepper *s, struct rig *dying, const void *arg))
+		 const void *arg,
+		 void (*judge)(struct stepper *s, struct rig *dying, const void *arg))
 {
 	rig_adopt_queues(dying, s->queues);
 	s->last = calloc(1, control_size(dying) + RIG_MAX_QUEUES * 8 * sizeof(uint32_t));
@@ -748,7 +760,8 @@ int main(void)
 	const struct rig_test tests[] = {
 		{ killed_at_random_with_replay_loses_and_duplicates_nothing_and_keeps_order, 1 },
 		{ killed_at_random_with_drop_loses_at_most_a_burst_a_death_and_counts_it, 1 },
-		{ killed_at_random_while_frames_are_shared_no_frame_is_lost_or_posted_while_sent, 2 },
+		{ killed_at_random_while_frames_are_shared_no_frame_is_lost_or_posted_while_sent,
+		  2 },
 		{ death_at_any_instruction_of_a_turn_is_made_good, (int)N_ELEMENTS(scenarios) },
 		{ death_at_any_instruction_of_an_adoption_is_made_good,
 		  (int)N_ELEMENTS(second_scenarios) },

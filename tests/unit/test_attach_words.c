@@ -57,8 +57,9 @@ START_TEST(every_word_of_attach_arrives_in_its_field)
 {
 	struct adapter_conf conf;
 
-	ck_assert_int_eq(attach("eth0 pair eth1 ring 128 name in-line.0 fail closed queues 0-3,5,63 "
-				"xdp generic zerocopy off hang-limit 60000 frames 1048576 pool 0", &conf), 0);
+	ck_assert_int_eq(attach("eth0 pair eth1 ring 128 name in-line.0 fail closed queues "
+				"0-3,5,63 xdp generic zerocopy off hang-limit 60000 frames 1048576 "
+				"pool 0", &conf), 0);
 	ck_assert_str_eq(conf.name, "in-line.0");
 	ck_assert_str_eq(conf.lower, "eth0");
 	ck_assert_str_eq(conf.upper, "eth1");
@@ -91,16 +92,22 @@ START_TEST(wrong_words_are_named_and_change_nothing)
 		{ "eth0 host upper eth1", "unknown word \"upper\"" },
 		{ "eth0 host ring", "ring: missing: a power of two from 64 to 32768" },
 		{ "eth0 host ring 96", "ring: \"96\" is not a power of two from 64 to 32768" },
-		{ "eth0 host ring 65536", "ring: \"65536\" is not a power of two from 64 to 32768" },
+		{ "eth0 host ring 65536",
+		  "ring: \"65536\" is not a power of two from 64 to 32768" },
 		{ "eth0 host ring 64 ring 64", "ring: given twice" },
 		{ "eth0 host fail yes", "fail: \"yes\" is not open or closed" },
-		{ "eth0 host hang-limit 1s", "hang-limit: \"1s\" is not milliseconds from 0 (never) to 60000" },
+		{ "eth0 host hang-limit 1s",
+		  "hang-limit: \"1s\" is not milliseconds from 0 (never) to 60000" },
 		{ "eth0 host hang-limit 99999999999999999999999",
-		  "hang-limit: \"99999999999999999999999\" is not milliseconds from 0 (never) to 60000" },
-		{ "eth0 host name a/b", "name: \"a/b\" is not a name of up to 31 visible characters, no '/'" },
+		  "hang-limit: \"99999999999999999999999\" is not milliseconds from 0 (never) to "
+		  "60000" },
+		{ "eth0 host name a/b",
+		  "name: \"a/b\" is not a name of up to 31 visible characters, no '/'" },
 		{ "eth0 host name a2345678901234567890123456789012",
-		  "name: \"a2345678901234567890123456789012\" is not a name of up to 31 visible characters, no '/'" },
-		{ "eth0 host queues 64", "queues: \"64\" is not all or a list of queues 0 to 63 like \"0-3,5\"" },
+		  "name: \"a2345678901234567890123456789012\" is not a name of up to 31 visible "
+		  "characters, no '/'" },
+		{ "eth0 host queues 64",
+		  "queues: \"64\" is not all or a list of queues 0 to 63 like \"0-3,5\"" },
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -126,8 +133,8 @@ START_TEST(queue_lists_become_masks_and_masks_lists)
 		{ "0,2,4-5", 0x35, "0,2,4-5" },
 		{ "62,63", UINT64_C(3) << 62, "62-63" },
 	};
-	static const char *const wrong[] = { "", "x", "1,", ",1", "1,,2", "1-", "-1", "2-1", "0-64", "100",
-					     "1 2", "1-2-3", "+1", "0x1", "a-b", "all,1" };
+	static const char *const wrong[] = { "", "x", "1,", ",1", "1,,2", "1-", "-1", "2-1", "0-64",
+					     "100", "1 2", "1-2-3", "+1", "0x1", "a-b", "all,1" };
 	const char *nearest;
 	const struct setting *s = setting_find("queues", SETTING_WORDS, &nearest);
 
@@ -153,9 +160,11 @@ END_TEST
 START_TEST(each_setting_prints_what_it_parses)
 {
 	static const struct { const char *key, *value; } cases[] = {
-		{ "lower", "eth7" }, { "layout", "pair" }, { "upper", "eth8" }, { "fail", "closed" },
+		{ "lower", "eth7" }, { "layout", "pair" }, { "upper", "eth8" },
+		{ "fail", "closed" },
 		{ "queues", "1-2" }, { "xdp", "native" }, { "zerocopy", "require" },
-		{ "hang-limit", "7" }, { "frames", "0" }, { "ring", "32768" }, { "pool", "12" }, { "name", "x" },
+		{ "hang-limit", "7" }, { "frames", "0" }, { "ring", "32768" }, { "pool", "12" },
+		{ "name", "x" },
 	};
 	size_t n;
 
@@ -164,7 +173,8 @@ START_TEST(each_setting_prints_what_it_parses)
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		struct adapter_conf conf = adapter_conf_default();
 		const char *nearest;
-		const struct setting *s = setting_find(cases[i].key, SETTING_FILE | SETTING_WORDS, &nearest);
+		const struct setting *s = setting_find(cases[i].key, SETTING_FILE | SETTING_WORDS,
+						       &nearest);
 		char text[SETTING_TEXT_MAX];
 
 		ck_assert_ptr_nonnull(s);
@@ -180,7 +190,8 @@ START_TEST(configurations_that_differ_in_one_setting_or_module_are_not_equal)
 	static const char *const lines[] = {
 		"eth0 pair eth1", "eth0 pair eth2", "eth2 pair eth1 name eth0", "eth0 host",
 		"eth0 pair eth1 name x", "eth0 pair eth1 fail closed", "eth0 pair eth1 queues 0",
-		"eth0 pair eth1 xdp native", "eth0 pair eth1 zerocopy off", "eth0 pair eth1 hang-limit 1",
+		"eth0 pair eth1 xdp native", "eth0 pair eth1 zerocopy off",
+		"eth0 pair eth1 hang-limit 1",
 		"eth0 pair eth1 frames 9", "eth0 pair eth1 pool 9", "eth0 pair eth1 ring 64",
 	};
 	struct adapter_conf a, b;
@@ -255,13 +266,16 @@ START_TEST(module_add_refuses_what_it_cannot_read)
 		{ "eth0 m before a=b", "before and after need the name of a module" },
 		{ "eth0 m before a after b", "before and after: only one, once" },
 		{ "eth0 m a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1", "module m: more than 8 options" },
-		{ "eth0 m a=\x01", "module m: the value of a has control characters, is no UTF-8, or is longer than 511 bytes" },
+		{ "eth0 m a=\x01",
+		  "module m: the value of a has control characters, is no UTF-8, or is longer than "
+		  "511 bytes" },
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		struct module_words m = { .adapter = NULL };
 
-		ck_assert_msg(module_add(cases[i].line, &m) == -EINVAL, "accepted: %s", cases[i].line);
+		ck_assert_msg(module_add(cases[i].line, &m) == -EINVAL, "accepted: %s",
+			      cases[i].line);
 		ck_assert_str_eq(error, cases[i].says);
 		ck_assert_ptr_null(m.adapter);
 	}
@@ -288,7 +302,8 @@ START_TEST(module_set_takes_options_only_and_at_least_one)
 		struct module_words none = { .adapter = NULL };
 
 		n = split(wrong[i].line, words);
-		ck_assert_int_eq(module_set_words_parse(words, n, &none, error, sizeof(error)), -EINVAL);
+		ck_assert_int_eq(module_set_words_parse(words, n, &none, error, sizeof(error)),
+				 -EINVAL);
 		ck_assert_str_eq(error, wrong[i].says);
 		ck_assert_ptr_null(none.adapter);
 	}
@@ -309,8 +324,10 @@ START_TEST(commands_are_found_by_any_beginning_that_is_unique)
 	static const struct { const char *line; enum verb_id id; size_t used; } cases[] = {
 		{ "show", VERB_SHOW, 1 }, { "s", VERB_SHOW, 1 }, { "sh eth0", VERB_SHOW, 1 },
 		{ "at eth0 host", VERB_ATTACH, 1 }, { "au", VERB_AUDIT, 1 },
-		{ "m l eth0", VERB_MODULE_LIST, 2 }, { "module rem eth0 tap", VERB_MODULE_REMOVE, 2 },
-		{ "mod add eth0 tap before x a=b", VERB_MODULE_ADD, 2 }, { "help mod add", VERB_HELP, 1 },
+		{ "m l eth0", VERB_MODULE_LIST, 2 },
+		{ "module rem eth0 tap", VERB_MODULE_REMOVE, 2 },
+		{ "mod add eth0 tap before x a=b", VERB_MODULE_ADD, 2 },
+		{ "help mod add", VERB_HELP, 1 },
 		{ "nbl f1", VERB_NBL, 1 }, { "nbll eth0 on", VERB_NBLLOG, 1 },
 		{ "nblp", VERB_NBLPOOL, 1 }, { "p eth0", VERB_PENDINGNBLS, 1 },
 		{ "module set eth0 delay ms=1", VERB_MODULE_SET, 2 },
@@ -336,12 +353,15 @@ START_TEST(commands_that_are_unclear_unknown_or_incomplete_say_what_is_possible)
 		{ "capture", "unknown command \"capture\". Try: nblctl help" },
 		{ "module", "module needs one of: list, add, set, remove" },
 		{ "module x", "unknown command \"x\". Try: nblctl help" },
-		{ "module lst eth0", "unknown command \"lst\" (did you mean \"list\"?). Try: nblctl help" },
+		{ "module lst eth0",
+		  "unknown command \"lst\" (did you mean \"list\"?). Try: nblctl help" },
 		{ "detach", "too few words. Usage: nblctl detach NAME" },
 		{ "detach a b", "too many words. Usage: nblctl detach NAME" },
 		{ "show a b", "too many words. Usage: nblctl show [NAME]" },
-		{ "attach eth0", "too few words. Usage: nblctl attach IF host | IF pair IF2 [KEY VALUE ...]" },
-		{ "module remove a", "too few words. Usage: nblctl module remove NAME MODULE [force]" },
+		{ "attach eth0",
+		  "too few words. Usage: nblctl attach IF host | IF pair IF2 [KEY VALUE ...]" },
+		{ "module remove a",
+		  "too few words. Usage: nblctl module remove NAME MODULE [force]" },
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -359,7 +379,8 @@ START_TEST(text_for_terminals_has_no_control_bytes_and_no_broken_utf8)
 		{ "plain", "plain", true },
 		{ "\x1b[31m", "\\x1b[31m", false },
 		{ "a\nb\x7f", "a\\x0ab\\x7f", false },
-		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", true },
+		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+		  true },
 		{ "\xc2\x9b", "\\xc2\\x9b", false },			/* C1 CSI */
 		{ "\xc0\xaf", "\\xc0\\xaf", false },			/* overlong */
 		{ "\xed\xa0\x80", "\\xed\\xa0\\x80", false },		/* surrogate */

@@ -364,7 +364,8 @@ static const struct {
 	void (*corrupt)(void);
 } corruptions[] = {
 #define SEED(f) { #f, f }
-	SEED(a_posted_frame_called_free), SEED(a_posted_frame_called_sent), SEED(fill_slots_swapped),
+	SEED(a_posted_frame_called_free), SEED(a_posted_frame_called_sent),
+	SEED(fill_slots_swapped),
 	SEED(fill_entries_swapped), SEED(a_frame_posted_twice), SEED(a_frame_posted_that_is_none),
 	SEED(a_frame_of_the_pool_posted), SEED(a_frame_posted_on_another_queue),
 	SEED(a_frame_received_twice), SEED(a_frame_received_while_posted),
@@ -374,8 +375,10 @@ static const struct {
 	SEED(a_frame_being_sent_called_held), SEED(a_frame_completed_twice),
 	SEED(a_frame_completed_while_being_sent), SEED(a_frame_completed_that_was_not_sent),
 	SEED(a_frame_completed_on_another_queue), SEED(a_frame_completed_that_is_none),
-	SEED(a_frame_listed_twice), SEED(a_posted_frame_listed), SEED(a_frame_listed_by_another_queue),
-	SEED(a_free_frame_not_listed), SEED(a_return_skipped), SEED(a_return_skipped_that_nobody_holds),
+	SEED(a_frame_listed_twice), SEED(a_posted_frame_listed),
+	SEED(a_frame_listed_by_another_queue),
+	SEED(a_free_frame_not_listed), SEED(a_return_skipped),
+	SEED(a_return_skipped_that_nobody_holds),
 	SEED(a_packet_lost_by_its_module), SEED(a_free_frame_called_held),
 	SEED(a_held_packet_without_a_claim), SEED(a_returned_packet_not_handed_back),
 	SEED(an_rx_entry_not_given_back), SEED(a_completion_not_given_back),

@@ -414,7 +414,8 @@ START_TEST(PT_08_single_ether_type_is_promised_only_of_chains_of_one_type)
 	deliver((const uint16_t []){ ARP, IPV4, IPV6, ARP }, 4, 0);
 	settle();
 	ck_assert_uint_eq(r[0]->flags[0], all_promises | NBL_RECEIVE_RESOURCES);
-	ck_assert_uint_eq(r[1]->flags[0], (all_promises & ~(uint32_t)NBL_RECEIVE_SINGLE_ETHER_TYPE) |
+	ck_assert_uint_eq(r[1]->flags[0],
+			  (all_promises & ~(uint32_t)NBL_RECEIVE_SINGLE_ETHER_TYPE) |
 			  NBL_RECEIVE_RESOURCES);
 	ck_assert_uint_eq(r[2]->flags[0], all_promises | NBL_RECEIVE_RESOURCES);
 	check_home();
@@ -532,7 +533,8 @@ int main(void)
 		{ RX_02_each_binding_gets_its_own_of_a_mixed_chain_in_order_with_their_count, 1 },
 		{ PT_05_a_binding_without_types_gets_everything_and_one_with_types_only_those, 1 },
 		{ PT_05_the_upper_port_gets_only_the_types_it_is_told, 1 },
-		{ AMB_12_a_type_that_is_not_listed_is_not_delivered_not_even_the_one_behind_a_tag, 1 },
+		{ AMB_12_a_type_that_is_not_listed_is_not_delivered_not_even_the_one_behind_a_tag,
+		  1 },
 		{ RX_15_what_nobody_wants_goes_home_in_the_same_turn_and_is_counted, 1 },
 		{ RX_14_all_but_the_last_are_lent_a_packet_and_the_last_may_keep_it, 1 },
 		{ RX_14_a_binding_that_is_last_for_some_sees_all_in_order, 1 },

@@ -358,9 +358,11 @@ static struct nbl *three_in_one(void)
 	for (uint32_t i = 0; i < 3; i++) {
 		make_frame(&bytes[i], i == 1 ? IPV4 : ARP, i);
 		segments[i] = (struct nbl_segment){ .base = (uint8_t *)&bytes[i],
-						    .length = sizeof(bytes[i]), .frame = NBL_NO_FRAME };
+						    .length = sizeof(bytes[i]),
+						    .frame = NBL_NO_FRAME };
 		nbs[i] = (struct nbl_nb){ .next = i < 2 ? &nbs[i + 1] : NULL,
-					  .first_segment = &segments[i], .current_segment = &segments[i],
+					  .first_segment = &segments[i],
+					  .current_segment = &segments[i],
 					  .data_length = sizeof(bytes[i]) };
 	}
 	n->first_nb = nbs;
@@ -392,7 +394,7 @@ static struct {
 	struct nbl_chain queued;
 	struct nbl_filter *filter;
 	uint32_t n_received, n_returned;
-	bool loops, supplies;		/* queues; or changes the packet, so does the looping itself */
+	bool loops, supplies;	/* queues; or changes the packet, so does the looping itself */
 } sender;
 
 static void supply_loopback(struct nbl_filter *f, struct nbl *n)
@@ -498,7 +500,8 @@ START_TEST(TX_14_a_module_that_queues_a_send_keeps_its_wish_to_be_looped)
 
 	begin_bindings(only_sender);
 	a = open_receiver(0, 0, TYPES(ARP));
-	ck_assert_int_eq(nbl_binding_send(a->b, packets(mixed, 1, 0), NBL_SEND_CHECK_FOR_LOOPBACK), 0);
+	ck_assert_int_eq(nbl_binding_send(a->b, packets(mixed, 1, 0), NBL_SEND_CHECK_FOR_LOOPBACK),
+			 0);
 	ck_assert_int_eq(nbl_binding_send(a->b, packets(mixed, 1, 1), 0), 0);
 	settle();
 	ck_assert_uint_eq(a->n, 0);	/* it has not left yet */

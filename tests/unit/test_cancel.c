@@ -27,7 +27,8 @@ START_TEST(CN_01_ids_of_different_senders_never_meet_and_none_is_zero)
 		ck_assert_int_lt(partial[i], 256);
 		/* the same numbers for each, and some that run over */
 		for (uint64_t number = 0; number < N_IDS; number++)
-			ids[count++] = nbl_cancel_id(partial[i], number + (number % 2 ? 1ull << 56 : 0));
+			ids[count++] =
+				nbl_cancel_id(partial[i], number + (number % 2 ? 1ull << 56 : 0));
 	}
 	qsort(ids, count, sizeof(ids[0]), compare);
 	ck_assert_uint_ne(ids[0], 0);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_checks.c - catching what breaks the rules: unknown NBLs, shapes not restored, bytes written. */
+/*
+ * test_checks.c - catching what breaks the rules: unknown NBLs, shapes not restored, bytes written.
+ */
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -321,7 +323,8 @@ END_TEST
 START_TEST(DV_11_more_links_than_are_noted_one_by_one_are_compared_too)
 {
 	static const uint32_t sizes[] = { 20, 20, 20, 20, 20, 20, 20, 20 };
-	struct nbl *a = unit_receive_over(0, sizes, 8, 160), *b = unit_receive_over(0, sizes, 8, 160);
+	struct nbl *a = unit_receive_over(0, sizes, 8, 160),
+		*b = unit_receive_over(0, sizes, 8, 160);
 	struct nbl_segment *last = &b->segment;
 	struct nbl_shape shape;
 

@@ -73,8 +73,8 @@ static void must_refuse(const char *text, const char *lines)
 	char expected[2048] = "", *copy = strdup(lines), *rest = copy, *line;
 
 	while ((line = strsep(&rest, "|")))
-		snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "%s:%s\n",
-			 path, line);
+		snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected),
+			 "%s:%s\n", path, line);
 	free(copy);
 	ck_assert_msg(parse(text) == -EINVAL, "not refused: %s", text);
 	ck_assert_str_eq(errors, expected);
@@ -202,9 +202,11 @@ END_TEST
 START_TEST(values_full_of_quotes_escapes_and_variables_survive_printing)
 {
 	must_parse("adapter \"we\\\"ird\\\\name\" { lower = \"a$b\"\n"
-		   "module m { a = \"\\${HOME} \\\\ \\\" 'x' # // { }\" b = '$\\\\{x}' c = \"\" d = \"\xc3\xa4\" } }\n");
+		   "module m { a = \"\\${HOME} \\\\ \\\" 'x' # // { }\" b = '$\\\\{x}' c = \"\" d "
+		   "= \"\xc3\xa4\" } }\n");
 	ck_assert_str_eq(conf.adapters[0].name, "we\"ird\\name");
-	ck_assert_str_eq(conf.adapters[0].modules[0].options[0].value, "${HOME} \\ \" 'x' # // { }");
+	ck_assert_str_eq(conf.adapters[0].modules[0].options[0].value,
+			 "${HOME} \\ \" 'x' # // { }");
 	ck_assert_str_eq(conf.adapters[0].modules[0].options[1].value, "$\\{x}");
 	ck_assert_str_eq(conf.adapters[0].modules[0].options[2].value, "");
 	must_survive_printing();
@@ -276,29 +278,35 @@ START_TEST(each_error_names_its_line_the_wrong_word_and_the_nearest_right_one)
 	static const struct { const char *text, *lines; } cases[] = {
 		{ "adapter eth0 {\n\tlayuot = host\n}\n",
 		  "2: unknown key \"layuot\" in adapter \"eth0\" (did you mean \"layout\"?)" },
-		{ "adapter eth0 {\n\n\n\tzzzzzz = 1\n}\n", "4: unknown key \"zzzzzz\" in adapter \"eth0\"" },
-		{ "adapter eth0 {\n\tname = x\n}\n", "2: unknown key \"name\" in adapter \"eth0\"" },
+		{ "adapter eth0 {\n\n\n\tzzzzzz = 1\n}\n",
+		  "4: unknown key \"zzzzzz\" in adapter \"eth0\"" },
+		{ "adapter eth0 {\n\tname = x\n}\n",
+		  "2: unknown key \"name\" in adapter \"eth0\"" },
 		{ "adpter = eth0\n", "1: unknown key \"adpter\" (did you mean \"adapter\"?)" },
 		{ "adapter eth0 { fail = opne }\n",
 		  "1: fail: \"opne\" is not open or closed (did you mean \"open\"?)" },
-		{ "adapter eth0 {\nxdp = fast\n}\n", "2: xdp: \"fast\" is not auto, native or generic" },
+		{ "adapter eth0 {\nxdp = fast\n}\n",
+		  "2: xdp: \"fast\" is not auto, native or generic" },
 		{ "adapter eth0 {\nring = 1000\n}\n",
 		  "2: ring: \"1000\" is not a power of two from 64 to 32768" },
 		{ "adapter eth0 {\npool = 1048577\n}\n",
 		  "2: pool: \"1048577\" is not a number of frames from 0 (none) to 1048576" },
 		{ "adapter eth0 {\nframes = 12x\n}\n",
-		  "2: frames: \"12x\" is not a number of frames per queue, 0 (as the rings need) to 1048576" },
+		  "2: frames: \"12x\" is not a number of frames per queue, 0 (as the rings need) "
+		  "to 1048576" },
 		{ "adapter eth0 {\nhang-limit = 60001\n}\n",
 		  "2: hang-limit: \"60001\" is not milliseconds from 0 (never) to 60000" },
 		{ "adapter eth0 {\nqueues = \"3-1\"\n}\n",
 		  "2: queues: \"3-1\" is not all or a list of queues 0 to 63 like \"0-3,5\"" },
-		{ "adapter eth0 {\nlower = \"a/b\"\n}\n", "2: lower: \"a/b\" is not an interface name" },
+		{ "adapter eth0 {\nlower = \"a/b\"\n}\n",
+		  "2: lower: \"a/b\" is not an interface name" },
 		{ "adapter eth0 {\nlower = a123456789012345\n}\n",
 		  "2: lower: \"a123456789012345\" is not an interface name" },
 		{ "adapter eth0 {\nfail = open\nfail = open\n}\n",
 		  "3: fail is given twice in adapter \"eth0\"" },
 		{ "adapter eth0 { }\nadapter eth0 { }\n", "2: adapter \"eth0\" is there already" },
-		{ "adapter eth0 { module a {}\nmodule a {} }\n", "2: module \"a\" is there already" },
+		{ "adapter eth0 { module a {}\nmodule a {} }\n",
+		  "2: module \"a\" is there already" },
 		{ "adapter \"a b\" { }\n", "1: \"a b\" is not an adapter's name" },
 		{ "adapter eth0 { layout = pair }\n",
 		  "1: adapter \"eth0\": upper: layout pair needs a second interface" },
@@ -309,12 +317,14 @@ START_TEST(each_error_names_its_line_the_wrong_word_and_the_nearest_right_one)
 		{ "adapter a { }\nadapter b { layout = pair upper = a }\n",
 		  "2: adapter \"b\": adapter \"a\" has interface \"a\" already" },
 		{ "adapter a_name_too_long_for_lower { }\n",
-		  "1: adapter \"a_name_too_long_for_lower\": lower: needed, as \"a_name_too_long_for_lower\" is too long for an interface" },
+		  "1: adapter \"a_name_too_long_for_lower\": lower: needed, as "
+		  "\"a_name_too_long_for_lower\" is too long for an interface" },
 		{ "adapter a { module \"x y\" { } }\n", "1: \"x y\" is not a module name" },
 		{ "adapter a { module x {\n ok = 1\n\n \"a b\" = 3\n } }\n",
 		  "4: module x: \"a b\" is not an option's name" },
 		{ "adapter a { module x {\n v = \"a\\nb\" } }\n",
-		  "2: module x: the value of v has control characters, is no UTF-8, or is longer than 511 bytes" },
+		  "2: module x: the value of v has control characters, is no UTF-8, or is longer "
+		  "than 511 bytes" },
 		{ "adapter a { module x { a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1\ni=1 } }\n",
 		  "2: module x: more than 8 options" },
 		{ "adapter eth0 {\n", "2: the file ends, but section adapter \"eth0\" does not" },
@@ -346,8 +356,9 @@ START_TEST(all_errors_of_a_file_are_told_at_once)
 		    "2: unknown key \"layuot\" in adapter \"eth0\" (did you mean \"layout\"?)|"
 		    "3: fail: \"opne\" is not open or closed (did you mean \"open\"?)|"
 		    "4: ring: \"1000\" is not a power of two from 64 to 32768|"
-		    "5: module x: the value of a has control characters, is no UTF-8, or is longer than 511 bytes|"
-		    "9: adapter \"eth1\": upper: layout pair needs a second interface");
+		    "5: module x: the value of a has control characters, is no UTF-8, or is longer "
+		    "than 511 bytes|9: adapter \"eth1\": upper: layout pair needs a second "
+		    "interface");
 }
 END_TEST
 
@@ -365,7 +376,8 @@ END_TEST
 
 START_TEST(what_looks_like_a_comment_inside_quotes_is_none)
 {
-	must_parse("adapter a {\n\tmodule delay { x = \"a # b\" y = '// c' z = \"/* \\\" # d */\" }\n}\n");
+	must_parse("adapter a {\n\tmodule delay { x = \"a # b\" y = '// c' z = \"/* \\\" # d */\" "
+		   "}\n}\n");
 	ck_assert_str_eq(conf.adapters[0].modules[0].options[0].value, "a # b");
 	ck_assert_str_eq(conf.adapters[0].modules[0].options[1].value, "// c");
 	ck_assert_str_eq(conf.adapters[0].modules[0].options[2].value, "/* \" # d */");
@@ -375,8 +387,10 @@ END_TEST
 START_TEST(a_broken_file_does_not_spoil_the_next_reading)
 {
 	static const char *const broken[] = {
-		"adapter a { fail = \"open\n", "adapter a { fail = 'open\n", "adapter a { /* ", "{", "\"", "=",
-		"adapter a { module b { c = { 1, 2 } } }", "adapter \"\" {", "a|b = 3", "\xff\xfe", "adapter a (",
+		"adapter a { fail = \"open\n", "adapter a { fail = 'open\n", "adapter a { /* ", "{",
+		"\"", "=",
+		"adapter a { module b { c = { 1, 2 } } }", "adapter \"\" {", "a|b = 3", "\xff\xfe",
+		"adapter a (",
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(broken); i++) {
@@ -400,7 +414,8 @@ START_TEST(no_mutation_of_a_file_is_refused_without_a_reason)
 
 		memcpy(text, example, sizeof(text));
 		for (uint64_t n = 1 + next_random(&r) % 4; n; n--)
-			text[next_random(&r) % (sizeof(text) - 1)] = (char)(1 + next_random(&r) % 255);
+			text[next_random(&r) % (sizeof(text) - 1)] =
+				(char)(1 + next_random(&r) % 255);
 		if (next_random(&r) % 4 == 0)
 			text[next_random(&r) % sizeof(text)] = '\0';
 		result = parse(text);
@@ -417,7 +432,8 @@ START_TEST(a_file_that_others_may_write_is_refused)
 	write_file(example);
 	ck_assert_int_eq(chmod(path, 0646), 0);
 	ck_assert_int_eq(conf_read(path, &conf, &errors), -EPERM);
-	ck_assert_ptr_nonnull(strstr(errors, "others may write it (mode 0646). Try: chmod o-w /tmp/"));
+	ck_assert_ptr_nonnull(strstr(errors,
+				     "others may write it (mode 0646). Try: chmod o-w /tmp/"));
 	free(errors);
 	ck_assert_int_eq(chmod(path, 0664), 0);
 	ck_assert_int_eq(conf_read(path, &conf, &errors), 0);

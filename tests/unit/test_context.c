@@ -123,7 +123,8 @@ START_TEST(DM_13_a_pop_of_another_size_or_of_nothing_is_refused_and_counted)
 	ck_assert_int_eq(nbl_context_pop(n, 64), -EINVAL);	/* the wrong order */
 	ck_assert_int_eq(nbl_context_pop(n, 24), -EINVAL);
 	ck_assert_int_eq(nbl_context_pop(n, 40), -EINVAL);
-	ck_assert_int_eq(nbl_context_pop(n, 64 + NBL_CONTEXT_SPACE(32)), -EINVAL);	/* both at once */
+	/* both at once */
+	ck_assert_int_eq(nbl_context_pop(n, 64 + NBL_CONTEXT_SPACE(32)), -EINVAL);
 	unit_expect_violations(5);
 	ck_assert_ptr_eq(n->context, b);
 	ck_assert_int_eq(nbl_context_pop(n, 32), 0);

@@ -47,7 +47,8 @@ static void teardown(void)
 
 START_TEST(a_request_becomes_its_words)
 {
-	static const char text[] = "{\"schema\":1,\"command\":[\"show\",\"a b\",\"\",\"\\u00e4\"],\"more\":{}}";
+	static const char text[] =
+		"{\"schema\":1,\"command\":[\"show\",\"a b\",\"\",\"\\u00e4\"],\"more\":{}}";
 	struct control_request r;
 
 	ck_assert_int_eq(control_request_parse(text, strlen(text), &r, error, sizeof(error)), 0);
@@ -65,10 +66,13 @@ START_TEST(what_is_no_request_is_refused_with_a_reason)
 	static const char *const texts[] = {
 		"", "{", "[]", "1", "{}", "{\"schema\":1}", "{\"schema\":1,\"command\":[]}",
 		"{\"schema\":1,\"command\":\"show\"}", "{\"schema\":1,\"command\":[1]}",
-		"{\"schema\":1,\"command\":[\"show\",null]}", "{\"schema\":2,\"command\":[\"show\"]}",
+		"{\"schema\":1,\"command\":[\"show\",null]}",
+		"{\"schema\":2,\"command\":[\"show\"]}",
 		"{\"command\":[\"show\"]}", "{\"schema\":\"1\",\"command\":[\"show\"]}",
-		"{\"schema\":1,\"command\":[\"a\\u0000b\"]}", "{\"schema\":1,\"command\":[\"\xff\"]}",
-		"{\"schema\":1,\"command\":[\"show\"]} x", "{\"schema\":1,\"schema\":1,\"command\":[\"show\"]}",
+		"{\"schema\":1,\"command\":[\"a\\u0000b\"]}",
+		"{\"schema\":1,\"command\":[\"\xff\"]}",
+		"{\"schema\":1,\"command\":[\"show\"]} x",
+		"{\"schema\":1,\"schema\":1,\"command\":[\"show\"]}",
 		"{\"schema\":1,\"command\":[\"show\"]",
 	};
 
@@ -77,7 +81,8 @@ START_TEST(what_is_no_request_is_refused_with_a_reason)
 
 		*error = '\0';
 		ck_assert_msg(control_request_parse(texts[i], strlen(texts[i]), &r, error,
-						    sizeof(error)) == -EPROTO, "accepted: %s", texts[i]);
+						    sizeof(error)) == -EPROTO, "accepted: %s",
+						    texts[i]);
 		ck_assert_msg(*error, "no reason for %s", texts[i]);
 	}
 }
@@ -107,12 +112,19 @@ END_TEST
 
 START_TEST(a_reply_has_only_the_parts_it_was_given)
 {
-	static const struct { int status; const char *error; bool data; const char *text; } cases[] = {
+	static const struct {
+		int status;
+		const char *error;
+		bool data;
+		const char *text;
+	} cases[] = {
 		{ 0, NULL, false, "{\"schema\":1,\"status\":0}" },
 		{ 0, NULL, true, "{\"schema\":1,\"status\":0,\"data\":{\"schema\":1}}" },
 		{ 4, "eth0: no", false, "{\"schema\":1,\"status\":4,\"error\":\"eth0: no\"}" },
-		{ 1, "\xff\x1b", false, "{\"schema\":1,\"status\":1,\"error\":\"\\\\xff\\\\x1b\"}" },
-		{ 7, "x", true, "{\"schema\":1,\"status\":7,\"error\":\"x\",\"data\":{\"schema\":1}}" },
+		{ 1, "\xff\x1b", false,
+		  "{\"schema\":1,\"status\":1,\"error\":\"\\\\xff\\\\x1b\"}" },
+		{ 7, "x", true,
+		  "{\"schema\":1,\"status\":7,\"error\":\"x\",\"data\":{\"schema\":1}}" },
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -254,7 +266,8 @@ static void serve_echo(struct control_peer *p)
 
 	while (control_peer_receive(p) == 0)
 		usleep(1000);
-	ck_assert_int_eq(control_request_parse(p->bytes, p->size, &request, error, sizeof(error)), 0);
+	ck_assert_int_eq(control_request_parse(p->bytes, p->size, &request, error, sizeof(error)),
+			 0);
 	json_object_set(data, "words", json_object_get(request.root, "command"));
 	reply = control_reply_new((int)request.n_words, "as asked", data);
 	ck_assert_int_eq(control_peer_answer(p, reply), 0);
@@ -281,8 +294,8 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static int call_served(const char *answer, bool read_first, const char *const *words, size_t n_words,
-		       struct control_reply *reply)
+static int call_served(const char *answer, bool read_first, const char *const *words,
+		       size_t n_words, struct control_reply *reply)
 {
 	struct server s = { .answer = answer, .read_first = read_first };
 	int r;
@@ -315,8 +328,8 @@ START_TEST(a_server_that_answers_without_reading_is_understood)
 	static const char *const words[] = { "show" };
 	struct control_reply reply;
 
-	ck_assert_int_eq(call_served("{\"schema\":1,\"status\":2,\"error\":\"busy\"}", false, words, 1,
-				     &reply), 0);
+	ck_assert_int_eq(call_served("{\"schema\":1,\"status\":2,\"error\":\"busy\"}", false, words,
+				     1, &reply), 0);
 	ck_assert_int_eq(reply.status, 2);
 	ck_assert_str_eq(reply.error, "busy");
 	ck_assert_ptr_null(reply.data);
@@ -383,7 +396,8 @@ START_TEST(nobody_there_and_words_that_cannot_be_sent_are_told_apart)
 	memset(long_path, 'x', sizeof(long_path));
 	long_path[sizeof(long_path) - 1] = '\0';
 	ck_assert_int_eq(control_call(path, binary, 2, 1000, &reply), -EINVAL);
-	ck_assert_int_eq(control_call(path, (const char *const *)&many, 1, 1000, &reply), -EMSGSIZE);
+	ck_assert_int_eq(control_call(path, (const char *const *)&many, 1, 1000, &reply),
+			 -EMSGSIZE);
 	ck_assert_int_eq(control_call(long_path, words, 1, 1000, &reply), -ENAMETOOLONG);
 	close(listen_fd);
 	listen_fd = -1;
@@ -410,7 +424,8 @@ int main(void)
 	tcase_add_test(tests, a_reply_has_only_the_parts_it_was_given);
 	tcase_add_test(tests, a_request_is_complete_when_the_client_stops_writing_and_not_before);
 	tcase_add_test(tests, a_request_of_64_kib_is_taken_and_one_byte_more_is_not);
-	tcase_add_test(tests, a_reply_to_a_client_that_does_not_read_waits_without_blocking_and_arrives_whole);
+	tcase_add_test(tests,
+		       a_reply_to_a_client_that_does_not_read_waits_without_blocking_and_arrives_whole);
 	tcase_add_test(tests, a_client_that_hung_up_is_an_error_not_a_signal);
 	tcase_add_test(tests, a_call_carries_words_there_and_status_error_and_data_back);
 	tcase_add_test(tests, a_server_that_answers_without_reading_is_understood);

@@ -78,7 +78,10 @@ START_TEST(DV_12_received_packets_leave_as_children_without_a_copy_and_parents_f
 }
 END_TEST
 
-/* Returns the parent while its child is with the kernel: it may not be posted before the child is home. */
+/*
+ * Returns the parent while its child is with the kernel: it may
+ * not be posted before the child is home.
+ */
 static void return_parents_at_once(struct nbl_filter *f, struct nbl_chain chain)
 {
 	struct nbl_chain children = NBL_CHAIN_EMPTY;

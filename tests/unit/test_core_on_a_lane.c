@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_core_on_a_lane.c - what the core promises of an NBL, kept on its way through modules and back. */
+/*
+ * test_core_on_a_lane.c - what the core promises of an NBL,
+ * kept on its way through modules and back.
+ */
 #include <nbl/checks.h>
 #include <nbl/info.h>
 #include <nbl/parse.h>
@@ -23,7 +26,7 @@ struct seen {
 
 static struct seen seen[3][N_FRAMES];	/* by module, from below, and frame */
 static uint32_t n_seen[3], n_back[3];
-static uint32_t n_differ;		/* parts of NBLs that were not as before, as the looker below saw */
+static uint32_t n_differ;	/* parts of NBLs that were not as before, as the looker below saw */
 static void (*meddle)(struct nbl *n);	/* what the module at 'meddler' does to what it passes on */
 static uint32_t meddler;
 
@@ -373,10 +376,12 @@ int main(void)
 		{ DM_05_parent_and_child_count_pass_through_three_modules_unchanged, 1 },
 		{ DM_12_protocol_reserved_is_the_same_before_sending_and_after_completion, 2 },
 		{ DV_11_nbs_and_segments_come_back_as_they_were_handed_over, 1 },
-		{ NX_12_slots_that_linux_cannot_fill_are_taken_and_are_0_in_every_packet_received, 1 },
+		{ NX_12_slots_that_linux_cannot_fill_are_taken_and_are_0_in_every_packet_received,
+		  1 },
 		{ NX_01_the_dispatch_hint_is_passed_through_and_changes_nothing, 2 },
 		{ RF_03_a_dereference_does_the_same_wherever_it_is_made, 3 },
-		{ AR_08_a_packet_with_its_mac_header_in_two_pieces_leaves_whole_or_not_at_all, 13 * N_ABILITIES },
+		{ AR_08_a_packet_with_its_mac_header_in_two_pieces_leaves_whole_or_not_at_all,
+		  13 * N_ABILITIES },
 	};
 
 	return rig_run("core_on_a_lane", tests, N_ELEMENTS(tests));

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_early_frame.c - a frame goes home before its descriptor once only deep clones are left (AMB-01). */
+/*
+ * test_early_frame.c - a frame goes home before its descriptor
+ * once only deep clones are left (AMB-01).
+ */
 #include "unit.h"
 
 #include <nbl/fragment.h>
@@ -146,7 +149,8 @@ START_TEST(AMB_01_a_clone_in_between_does_not_keep_the_frame_for_a_deep_clone_of
 	order_of(_i % 6, order, 3);
 	middle = _i < 6 ? unit_clone(n) : NULL;
 	if (!middle)
-		ck_assert_int_eq(nbl_alloc_partial_clone(n, 20, 0, unit.pool, unit.data, &middle), 0);
+		ck_assert_int_eq(nbl_alloc_partial_clone(n, 20, 0, unit.pool, unit.data, &middle),
+				 0);
 	ck_assert_int_eq(nbl_alloc_deep_clone(middle, unit.pool, unit.data, &deep), 0);
 	for (int i = 0; i < 3; i++) {
 		if (order[i] == 0)
@@ -276,7 +280,8 @@ int main(void)
 {
 	const struct unit_test tests[] = {
 		{ AMB_01_the_frame_goes_with_the_last_who_reads_it_and_the_descriptor_with_the_last_of_all, 120 },
-		{ AMB_01_the_parent_that_is_left_is_a_descriptor_without_bytes_that_nobody_can_pin, 1 },
+		{ AMB_01_the_parent_that_is_left_is_a_descriptor_without_bytes_that_nobody_can_pin,
+		  1 },
 		{ AMB_01_by_the_letter_the_frame_stays_until_the_last_deep_clone, 2 },
 		{ AMB_01_a_clone_in_between_does_not_keep_the_frame_for_a_deep_clone_of_it, 12 },
 		{ AMB_01_segments_a_retreat_prepended_go_back_with_the_frame, 1 },

@@ -71,8 +71,10 @@ static bool is_mine(const struct nbl_classify_in *in)
 
 static int inject(struct nbl_chain chain, bool inbound)
 {
-	return inbound ? nbl_inject_mac_receive(fix.wfp, handle, NULL, &target, chain, completed, &done)
-		       : nbl_inject_mac_send(fix.wfp, handle, NULL, &target, chain, completed, &done);
+	return inbound ? nbl_inject_mac_receive(fix.wfp, handle, NULL, &target, chain, completed,
+						&done)
+		       : nbl_inject_mac_send(fix.wfp, handle, NULL, &target, chain, completed,
+					     &done);
 }
 
 static struct nbl *clone_of(const struct nbl_classify_in *in)
@@ -107,8 +109,8 @@ static struct nbl_chain collect(uint32_t n)
 		for (uint32_t f = 0; f < rig.n_queues * rig.shape.n_frames; f++) {
 			struct nbl *m = &rig.nbls[f];
 
-			if (atomic_load(&m->claims) && nbl_is_let_go(m) && m->kind == NBL_KIND_RECEIVE &&
-			    nbl_nb_data(&m->nb)[29] == number)
+			if (atomic_load(&m->claims) && nbl_is_let_go(m) &&
+			    m->kind == NBL_KIND_RECEIVE && nbl_nb_data(&m->nb)[29] == number)
 				nbl_chain_append(&chain, m);
 		}
 	}
@@ -243,7 +245,8 @@ START_TEST(IN_05_what_can_not_be_sent_after_all_is_completed_with_a_negative_sta
 	struct nbl *copy = NULL;
 
 	start_with_clones(1);
-	ck_assert_int_eq(nbl_callout_copy(fix.wfp, probe.id, clones.head, rig.pool, rig.pool, &copy), 0);
+	ck_assert_int_eq(nbl_callout_copy(fix.wfp, probe.id, clones.head, rig.pool, rig.pool,
+					  &copy), 0);
 	rig.lane.queues[rig.lane.n_lower].q.max_length = 40;
 	ck_assert_int_eq(inject(chain_of(copy), true), 0);
 	ck_assert_int_eq(inject(clones, true), 0);
@@ -300,7 +303,8 @@ END_TEST
 /* One error return each; what was not taken is freed by the caller, once. */
 START_TEST(IN_04_after_each_error_the_caller_frees_it_and_no_completion_comes)
 {
-	static const struct nbl_inject_target nowhere = { .port = 7 }, foreign = { .interface = 99 };
+	static const struct nbl_inject_target nowhere = { .port = 7 },
+		foreign = { .interface = 99 };
 	struct nbl_inject_target to = _i == 1 ? nowhere : _i == 2 ? foreign : target;
 	uint32_t h, other = 0;
 	struct nbl *n;
@@ -334,7 +338,8 @@ START_TEST(IN_04_after_each_error_the_caller_frees_it_and_no_completion_comes)
 		break;
 	default:
 		ck_assert_int_eq(nbl_inject_handle_create(fix.wfp, NBL_FAMILY_UNSPEC,
-							  NBL_INJECT_NETWORK, FILTER_OWNER, &other), 0);
+							  NBL_INJECT_NETWORK, FILTER_OWNER, &other),
+							  0);
 		h = other;
 		wanted = -ESTALE;	/* IN-01: of another type */
 		break;
@@ -406,7 +411,8 @@ END_TEST
 START_TEST(IN_14_what_lies_in_other_memory_is_copied_once_to_be_sent)
 {
 	struct nbl_pool *heap = NULL;
-	struct nbl_pool_params params = { .name = "heap", .n_nbls = 4, .n_frames = 4, .frame_size = 2048 };
+	struct nbl_pool_params params = { .name = "heap", .n_nbls = 4, .n_frames = 4,
+					  .frame_size = 2048 };
 	struct nbl *copy = NULL;
 	struct recipe r = numbered(0);
 
@@ -579,13 +585,15 @@ int main(void)
 		{ IN_06_a_chain_of_ten_is_completed_in_any_portions_until_ten_are_back, 16 },
 		{ IN_05_what_can_not_be_sent_after_all_is_completed_with_a_negative_status, 1 },
 		{ IN_02_destroying_waits_for_injections_that_are_out, 1 },
-		{ IN_03_while_the_port_is_down_nothing_can_be_injected_and_it_stays_the_callers, 2 },
+		{ IN_03_while_the_port_is_down_nothing_can_be_injected_and_it_stays_the_callers,
+		  2 },
 		{ IN_04_after_each_error_the_caller_frees_it_and_no_completion_comes, 7 },
 		{ IN_08_who_does_not_ask_whose_injection_it_is_hits_the_loop_cap, 1 },
 		{ IN_11_injections_in_flight_are_completed_when_the_filters_go, 1 },
 		{ IN_14_what_lies_in_other_memory_is_copied_once_to_be_sent, 1 },
 		{ CL_14_a_million_injections_from_inside_classify_do_not_grow_the_stack, 1 },
-		{ TG_01_a_packet_that_passes_is_told_sent_or_received_once_and_its_number_is_gone, 2 },
+		{ TG_01_a_packet_that_passes_is_told_sent_or_received_once_and_its_number_is_gone,
+		  2 },
 		{ TG_01_a_blocked_packet_is_told_removed, 1 },
 		{ TG_01_a_clone_is_told_of_and_its_number_ends_with_its_injection, 1 },
 	};

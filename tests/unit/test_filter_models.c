@@ -56,7 +56,8 @@ START_TEST(CL_08_inspecting_inline_sees_all_and_changes_nothing)
 	}
 	ck_assert_uint_eq(callout(0).seen, 2 * N_PACKETS);
 	ck_assert_uint_eq(counts().injected, 0);
-	ck_assert_uint_eq(outcome(NBL_OUTCOME_TO_WIRE) + outcome(NBL_OUTCOME_TO_HOST), 2 * N_PACKETS);
+	ck_assert_uint_eq(outcome(NBL_OUTCOME_TO_WIRE) + outcome(NBL_OUTCOME_TO_HOST),
+			  2 * N_PACKETS);
 	finish();
 }
 END_TEST
@@ -99,7 +100,10 @@ START_TEST(CL_08_modifying_inline_sends_the_marked_packet_in_place_of_the_origin
 		check_left_both(&o, i);
 	}
 	ck_assert_uint_eq(callout(0).completed, 2 * N_PACKETS);
-	/* each original is its callout's, and each clone is the engine's: no packet is counted twice */
+	/*
+	 * each original is its callout's, and each clone is the
+	 * engine's: no packet is counted twice
+	 */
 	ck_assert_uint_eq(outcome(NBL_OUTCOME_CONSUMED), 2 * N_PACKETS);
 	ck_assert_uint_eq(rig.lane.figures.originated.sent, 2 * N_PACKETS);
 	ck_assert_uint_eq(rig.lane.figures.received, 2 * N_PACKETS);
@@ -188,8 +192,8 @@ START_TEST(CL_07_of_two_out_of_band_callouts_one_takes_the_packet_and_it_is_sent
 	struct recipe r = numbered(0);
 	struct bytes_out o;
 
-	begin("inbound-mac callout:inspect-oob sublayer=2; inbound-mac callout:modify-oob sublayer=1",
-	      "inspect-oob, modify-oob mac=02:00:00:00:00:77");
+	begin("inbound-mac callout:inspect-oob sublayer=2; inbound-mac callout:modify-oob "
+	      "sublayer=1", "inspect-oob, modify-oob mac=02:00:00:00:00:77");
 	deliver(LOWER, &r);
 	settle();
 	/* the first takes it; its clone comes round, and the second may have that */

@@ -122,8 +122,10 @@ START_TEST(FS_02_an_option_that_makes_no_sense_is_refused_by_name)
 		{ "callouts", "inspect-inline, inspect-inline", "'inspect-inline' is given twice" },
 		{ "callouts", "inspect-inline x", "'x' is not KEY=VALUE" },
 		{ "callouts", "inspect-inline x=1", "inspect-inline: no option 'x'" },
-		{ "callouts", "modify-inline dscp=64", "dscp must be a number from 0 to 63, not '64'" },
-		{ "callouts", "inspect-oob hold-ms=1001", "hold-ms must be a number from 0 to 1000" },
+		{ "callouts", "modify-inline dscp=64",
+		  "dscp must be a number from 0 to 63, not '64'" },
+		{ "callouts", "inspect-oob hold-ms=1001",
+		  "hold-ms must be a number from 0 to 1000" },
 		{ "callouts", "inspect-oob limit=0", "limit must be a number from 1 to" },
 		{ "callouts", "inspect-oob verdict=no", "verdict is allow or discard, not 'no'" },
 		{ "callouts", "modify-oob mac=1:2", "mac is a station's address" },
@@ -149,7 +151,9 @@ START_TEST(FS_02_a_rule_whose_callout_does_not_work_there_is_refused)
 
 	filter_set_callout_kinds(fixture_kinds);
 	ck_assert_int_eq(nbl_module_filter.attach(o, 2, &context, error, sizeof(error)), -EINVAL);
-	ck_assert_str_eq(error, "filter: rule: callout 'modify-inline' does not work at layer inbound-mac");
+	ck_assert_str_eq(error,
+			 "filter: rule: callout 'modify-inline' does not work at layer "
+			 "inbound-mac");
 }
 END_TEST
 
@@ -314,7 +318,8 @@ int main(void)
 		{ FS_02_an_option_that_makes_no_sense_is_refused_by_name, 14 },
 		{ FS_02_a_rule_whose_callout_does_not_work_there_is_refused, 1 },
 		{ CL_06_figures_tell_each_rule_and_callout, 1 },
-		{ RX_05_dropping_and_absorbing_over_all_masks_gives_the_lent_list_back_as_it_came, 1 },
+		{ RX_05_dropping_and_absorbing_over_all_masks_gives_the_lent_list_back_as_it_came,
+		  1 },
 		{ RX_04_what_callouts_keep_of_lent_packets_are_copies, 1 },
 	};
 

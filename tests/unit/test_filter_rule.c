@@ -20,7 +20,8 @@ START_TEST(CL_01_every_layer_of_the_stack_has_a_name_in_rules)
 
 		snprintf(text, sizeof(text), "%s block", wfp_layers[i].name);
 		if (wfp_layers[i].direction == NBL_DIRECTION_FORWARD) {
-			ck_assert_int_eq(filter_rule_parse(text, &r, error, sizeof(error)), -EINVAL);
+			ck_assert_int_eq(filter_rule_parse(text, &r, error, sizeof(error)),
+					 -EINVAL);
 			continue;
 		}
 		ck_assert_int_eq(good(text).layer, i);
@@ -41,7 +42,8 @@ END_TEST
 
 START_TEST(CL_06_action_weight_sublayer_and_hardness_are_what_the_rule_says)
 {
-	struct filter_rule r = good("inbound-ip4 permit hard weight=18446744073709551615 sublayer=65535");
+	struct filter_rule r =
+		good("inbound-ip4 permit hard weight=18446744073709551615 sublayer=65535");
 
 	ck_assert_int_eq(r.action, WFP_ACTION_PERMIT);
 	ck_assert_uint_eq(r.weight, UINT64_MAX);
@@ -95,9 +97,11 @@ static const struct {
 	{ "mac-local=2:0:0:0:0:1", { NBL_FIELD_MAC_LOCAL, .low = 0x020000000001 } },
 	{ "mac-remote=02:00:00:00:00:01", { NBL_FIELD_MAC_REMOTE, .low = 0x020000000001 } },
 	{ "src=10.1.2.3", { NBL_FIELD_IP_SOURCE, 0, 4, .address = { 10, 1, 2, 3 } } },
-	{ "dst=10.0.0.0/8", { NBL_FIELD_IP_DESTINATION, WFP_MATCH_PREFIX, 4, 8, .address = { 10 } } },
+	{ "dst=10.0.0.0/8",
+	  { NBL_FIELD_IP_DESTINATION, WFP_MATCH_PREFIX, 4, 8, .address = { 10 } } },
 	{ "local=fd00::1", { NBL_FIELD_IP_LOCAL, 0, 6, .address = { 0xfd, [15] = 1 } } },
-	{ "remote=fd00::/128", { NBL_FIELD_IP_REMOTE, WFP_MATCH_PREFIX, 6, 128, .address = { 0xfd } } },
+	{ "remote=fd00::/128",
+	  { NBL_FIELD_IP_REMOTE, WFP_MATCH_PREFIX, 6, 128, .address = { 0xfd } } },
 };
 
 START_TEST(CL_06_every_field_takes_its_values)
@@ -114,7 +118,8 @@ END_TEST
 
 START_TEST(CL_06_several_values_are_alternatives_in_one_rule)
 {
-	struct filter_rule r = good("inbound-ip4 dport=53,100-200 src=10.0.0.0/8,10.1.1.1 dport=9 block");
+	struct filter_rule r =
+		good("inbound-ip4 dport=53,100-200 src=10.0.0.0/8,10.1.1.1 dport=9 block");
 
 	ck_assert_uint_eq(r.n_conditions, 5);
 	ck_assert_int_eq(r.conditions[1].match, WFP_MATCH_RANGE);

@@ -51,7 +51,8 @@ START_TEST(DV_08_each_packet_is_cut_by_itself_into_pieces_of_at_most_the_length)
 {
 	static const uint32_t lengths[] = { 1000, 1000, 1000, 100 };
 	static const uint32_t from[] = { 0, 1000, 2000, 0 };
-	const struct nbl_fragment_params params = { .max_length = 1000, .delta = 34, .backfill = 10 };
+	const struct nbl_fragment_params params = { .max_length = 1000, .delta = 34,
+						    .backfill = 10 };
 	struct nbl *n[2], *fragments;
 	const struct nbl_nb *nb;
 
@@ -281,7 +282,8 @@ START_TEST(DV_09_whatever_runs_out_while_putting_together_no_part_is_pinned)
 	for (uint32_t keep = 0; keep < needs[_i]; keep++) {
 		uint32_t n_taken = unit_hog(lists[_i], keep, taken);
 
-		ck_assert_int_eq(nbl_alloc_reassembled(parts, 3, &params, big, big, &whole), -ENOBUFS);
+		ck_assert_int_eq(nbl_alloc_reassembled(parts, 3, &params, big, big, &whole),
+				 -ENOBUFS);
 		unit_unhog(lists[_i], taken, n_taken);
 		unit_assert_full(big);
 		for (int i = 0; i < 3; i++) {
@@ -377,7 +379,8 @@ START_TEST(DV_13_all_of_a_packet_may_be_header_and_no_more_than_that)
 
 	ck_assert_int_eq(nbl_alloc_partial_clone(n, 101, 0, unit.data, unit.data, &clone), -EINVAL);
 	ck_assert_int_eq(nbl_alloc_partial_clone(n, 60, 0, unit.data, NULL, &clone), -ENOBUFS);
-	ck_assert_int_eq(nbl_alloc_partial_clone(n, 60, 250, unit.data, unit.data, &clone), -EINVAL);
+	ck_assert_int_eq(nbl_alloc_partial_clone(n, 60, 250, unit.data, unit.data, &clone),
+			 -EINVAL);
 	ck_assert_ptr_null(clone);
 	ck_assert_uint_eq(n->claims, 1);
 	unit_assert_full(unit.data);

@@ -93,7 +93,7 @@ START_TEST(RF_16_references_are_charged_to_each_holder_in_any_order_of_their_end
 	}
 	ck_assert_uint_eq(n->references, N_ELEMENTS(who));
 	assert_holding(A, 2, 0, 0, 0);
-	assert_holding(B, 1, 0, 0, 0);		/* no place for more than three: the rest is nobody's */
+	assert_holding(B, 1, 0, 0, 0);	/* no place for more than three: the rest is nobody's */
 	assert_holding(0, 4, 0, 0, 0);
 	for (size_t i = 0; i < N_ELEMENTS(who); i++) {
 		nbl_holder_enter(who[(i * 3 + (size_t)_i) % N_ELEMENTS(who)]);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_info.c - information slots, flags, scratch, and what of them survives a descriptor's next use. */
+/*
+ * test_info.c - information slots, flags, scratch, and what
+ * of them survives a descriptor's next use.
+ */
 #define NBL_DEBUG 1	/* for nbl_hand_off(), which is inline; the library is as it was built */
 
 #include "unit.h"
@@ -11,7 +14,9 @@
 
 #define EVERY_SLOT_BUT_WFP(i) for (int i = 0; i < NBL_N_INFO; i++) if (i != NBL_INFO_WFP)
 
-/* A receive NBL, and its next life in the same descriptor after it went home as the engine does it. */
+/*
+ * A receive NBL, and its next life in the same descriptor after it went home as the engine does it.
+ */
 static void recycle(struct nbl *n)
 {
 	if (nbl_claim_is_sole(n)) {
@@ -211,7 +216,8 @@ START_TEST(DM_15_the_ranges_cover_all_bits_once)
 		all |= ranges[i];
 	}
 	ck_assert_uint_eq(all, ~0u);
-	ck_assert_uint_eq((NBL_FLAG_RECEIVE_READ_ONLY | NBL_FLAG_LOOPBACK) & ~NBL_FLAGS_OF_PACKETS, 0);
+	ck_assert_uint_eq((NBL_FLAG_RECEIVE_READ_ONLY | NBL_FLAG_LOOPBACK) & ~NBL_FLAGS_OF_PACKETS,
+			  0);
 	ck_assert_uint_eq((NBL_FLAG_WILL_MODIFY | NBL_FLAG_FREED | NBL_FLAG_HAS_INFO |
 			   NBL_FLAG_HAS_CONTEXT | NBL_FLAG_BORROWED | NBL_FLAG_LENT |
 			   NBL_FLAG_INJECTED | NBL_FLAG_TAGGED | NBL_FLAG_WENT_PAST |

@@ -352,7 +352,10 @@ START_TEST(INV_9_bytes_seen_without_intent_do_not_change_while_another_writes)
 		struct nbl *n = unit_receive(64, 100);
 		uint8_t seen[100];
 
-		/* the first looks from the start and never writes; the last act may have been a write */
+		/*
+		 * the first looks from the start and never writes;
+		 * the last act may have been a write
+		 */
 		nbl_holder_enter(1);
 		nbl_reference(n, false);
 		nbl_holder_enter(NBL_HOLDER_OF_NBL);

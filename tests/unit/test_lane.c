@@ -196,7 +196,8 @@ END_TEST
 
 START_TEST(a_full_tx_ring_refuses_with_an_outcome_and_keeps_order)
 {
-	begin(RIG_SHAPE(.rings = { .rx = 256, .tx = 16, .fill = 256, .completion = 256 }), no_modules);
+	begin(RIG_SHAPE(.rings = { .rx = 256, .tx = 16, .fill = 256, .completion = 256 }),
+	      no_modules);
 	rig.world->kick_result = -EAGAIN;
 	rig_deliver(&rig, 0, 64);
 	rig_turn(&rig);
@@ -214,7 +215,8 @@ END_TEST
 
 START_TEST(a_stuck_port_is_called_a_few_times_a_turn_not_for_every_packet)
 {
-	begin(RIG_SHAPE(.rings = { .rx = 256, .tx = 16, .fill = 256, .completion = 256 }), no_modules);
+	begin(RIG_SHAPE(.rings = { .rx = 256, .tx = 16, .fill = 256, .completion = 256 }),
+	      no_modules);
 	rig.world->kick_result = -EAGAIN;
 	rig_deliver(&rig, 0, 64);
 	rig_turn(&rig);
@@ -474,7 +476,8 @@ START_TEST(what_runs_again_runs_at_the_right_time)
 	rig_up(&rig, only_probe, NBL_TAKEOVER_REPLAY);
 	ck_assert_uint_eq(probe.kept.n_nbls, 5);
 	ck_assert_uint_eq(frames_in(NBL_FRAME_HELD), 5);
-	ck_assert_uint_gt(nbl_ledger_get(&rig.memory.ledger, probe.kept.head->segment.frame).slot, 0);
+	ck_assert_uint_gt(nbl_ledger_get(&rig.memory.ledger, probe.kept.head->segment.frame).slot,
+			  0);
 	nbl_filter_indicate(probe.filter, nbl_chain_take(&probe.kept), 0, 0);
 	rig_settle(&rig);
 	rig_check_all_left(&rig);

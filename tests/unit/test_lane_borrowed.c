@@ -18,7 +18,8 @@ static struct {
 	struct nbl *seen[NBL_BURST];
 } lent;
 
-static void lent_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags)
+static void lent_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
+			 uint32_t flags)
 {
 	(void)port;
 	probe.filter = f;

@@ -109,7 +109,8 @@ START_TEST(an_absorbed_original_is_sent_again_and_home_once_nobody_references_it
 	receive_and_keep(1);
 	n = nbl_chain_pop(&probe.kept);
 	fill_bytes(nbl_nb_data(&n->nb), RIG_LENGTH, 7);
-	ck_assert_uint_eq(nbl_ledger_get(&rig.memory.ledger, n->segment.frame).state, NBL_FRAME_HELD);
+	ck_assert_uint_eq(nbl_ledger_get(&rig.memory.ledger, n->segment.frame).state,
+			  NBL_FRAME_HELD);
 	nbl_reference(n, false);
 	n->nbl_flags |= NBL_FLAG_INJECTED;
 	probe.filter->held--;
@@ -267,7 +268,8 @@ START_TEST(what_lies_in_another_lanes_frames_is_copied)
 	transmit_one(clone, NBL_LOWER);
 	lane_queue(0)->lane = &rig.lane;
 	ck_assert_uint_eq(rig.lane.figures.originated.copied, 1);
-	ck_assert_uint_eq(nbl_ledger_get(&rig.memory.ledger, n->segment.frame).state, NBL_FRAME_HELD);
+	ck_assert_uint_eq(nbl_ledger_get(&rig.memory.ledger, n->segment.frame).state,
+			  NBL_FRAME_HELD);
 	ck_assert_uint_eq(taken(0, RIG_LENGTH, NULL), 5);
 	rig_complete(&rig, 0, 1);
 	run_out();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_lane_pool.c - the adapter's pool over the adapter's memory, and what a successor makes of it. */
+/*
+ * test_lane_pool.c - the adapter's pool over the adapter's
+ * memory, and what a successor makes of it.
+ */
 #include "unit/lane_send.h"
 
 #define FIRST		512u		/* of the pool's frames */
@@ -120,7 +123,10 @@ END_TEST
 
 /* ---- sent nobody knows how often ---- */
 
-/* One frame of the pool in two clones: what the dead had sent is not known, so it waits for all queues. */
+/*
+ * One frame of the pool in two clones: what the dead had sent
+ * is not known, so it waits for all queues.
+ */
 START_TEST(a_shared_frame_is_free_when_nothing_is_with_the_kernel)
 {
 	bool one_unpublished = _i & 1;

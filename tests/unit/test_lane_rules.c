@@ -321,7 +321,8 @@ START_TEST(any_lie_at_random_leaves_figures_ledger_and_rings_in_agreement)
 	struct rig_random random = rig_random(0x5eed0004 + (unsigned int)_i);
 
 	begin(RIG_SHAPE(.n_lower = 2, .n_frames = 120,
-			.rings = { .rx = 64, .tx = 64, .fill = 128, .completion = 128 }), only_probe);
+			.rings = { .rx = 64, .tx = 64, .fill = 128, .completion = 128 }),
+			only_probe);
 	probe.receive = pass_up;
 	for (int i = 0; i < 3000; i++) {
 		uint32_t q = rig_random_below(&random, rig.n_queues);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_lane_send.c - sending clones, copies, several packets; waiting, cancelling, ends by origin. */
+/*
+ * test_lane_send.c - sending clones, copies, several packets; waiting, cancelling, ends by origin.
+ */
 #include "unit/lane_send.h"
 
 /* ---- one NBL, several packets ---- */
@@ -190,7 +192,9 @@ START_TEST(beyond_what_the_ledger_counts_a_frame_is_copied)
 }
 END_TEST
 
-/* 200 packets over one frame in one NBL, twice: the second half has to be copied, as was planned. */
+/*
+ * 200 packets over one frame in one NBL, twice: the second half has to be copied, as was planned.
+ */
 START_TEST(an_nbl_that_shares_one_frame_many_times_is_sent_as_planned)
 {
 	struct nbl *n, *clones[200];
@@ -587,7 +591,9 @@ START_TEST(what_waits_is_overtaken_by_nobody)
 		nbl_chain_append(&chain, n);
 	}
 	ended.frees = true;
-	/* room comes up, one at a time, and the next call is made: number 8 is the first that waits */
+	/*
+	 * room comes up, one at a time, and the next call is made: number 8 is the first that waits
+	 */
 	for (uint32_t i = 0; i < 40; i++) {
 		probe.filter->held -= chain.head->kind == NBL_KIND_RECEIVE;
 		transmit_one(nbl_chain_pop(&chain), NBL_UPPER);
@@ -810,7 +816,8 @@ START_TEST(eight_threads_free_eight_children_and_the_frame_is_posted_once)
 		return_one(n);
 		posted_before = *lane_queue(0)->q.fill.ring.producer;
 		for (int i = 0; i < N_CHILDREN; i++)
-			ck_assert_int_eq(pthread_create(&threads[i], NULL, free_child, &children[i]), 0);
+			ck_assert_int_eq(pthread_create(&threads[i], NULL, free_child,
+							&children[i]), 0);
 		for (int i = 0; i < N_CHILDREN; i++)
 			pthread_join(threads[i], NULL);
 		ck_assert_uint_eq(frames_in(NBL_FRAME_HELD), 1);

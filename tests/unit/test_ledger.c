@@ -83,7 +83,8 @@ START_TEST(an_entry_is_read_as_it_was_written)
 {
 	const struct nbl_ledger_entry all_ones = { 0xff, 0xff, 0xffff, 0xffffffffu };
 	const struct nbl_ledger_entry each[] = {
-		{ .state = 0xff }, { .reason = 0xff }, { .holder = 0xffff }, { .slot = 0xffffffffu },
+		{ .state = 0xff }, { .reason = 0xff }, { .holder = 0xffff },
+		{ .slot = 0xffffffffu },
 		all_ones,
 	};
 	struct nbl_ledger l = new_ledger();

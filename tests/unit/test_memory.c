@@ -82,7 +82,8 @@ START_TEST(a_header_with_any_byte_changed_is_refused_and_the_descriptor_closed)
 				continue;
 			m.base[at] = (uint8_t)wrong;
 			if (nbl_memory_adopt(dup(m.fd), &other) != -EPROTO)
-				ck_abort_msg("byte %u as %u, not %u, was accepted", at, wrong, right);
+				ck_abort_msg("byte %u as %u, not %u, was accepted", at, wrong,
+					     right);
 		}
 		m.base[at] = right;
 	}
@@ -130,7 +131,8 @@ END_TEST
 static const struct nbl_memory_shape bad_shapes[] = {
 	{ 0, 3, 33, 2, 1, 192 }, { 2047, 3, 33, 2, 1, 192 }, { 1024, 3, 33, 2, 1, 192 },
 	{ 3072, 3, 33, 2, 1, 192 }, { 131072, 3, 33, 2, 1, 192 }, { 2048, 0, 33, 2, 1, 192 },
-	{ 2048, 1025, 33, 2, 1, 192 }, { 2048, 3, 0, 2, 1, 192 }, { 2048, 3, UINT32_MAX, 2, 1, 192 },
+	{ 2048, 1025, 33, 2, 1, 192 }, { 2048, 3, 0, 2, 1, 192 },
+	{ 2048, 3, UINT32_MAX, 2, 1, 192 },
 	{ 2048, 3, 1u << 23, 2, 1, 192 }, { 2048, 3, 33, UINT32_MAX, 1, 192 },
 	{ 2048, 3, 33, 2, 0, 192 },
 	{ 2048, 3, 33, 2, 4, 192 }, { 2048, 3, 33, 2, 1, 0 }, { 2048, 3, 33, 2, 1, 100 },

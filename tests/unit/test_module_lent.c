@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_module_lent.c - chains indicated with RESOURCES: the same list comes back, whatever was done with it. */
+/*
+ * test_module_lent.c - chains indicated with RESOURCES: the same
+ * list comes back, whatever was done with it.
+ */
 #include "unit/module_fixture.h"
 
 static uint32_t mask;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_module_limits.c - how much a module may hold, how long, what happens then, and taking it out by force. */
+/*
+ * test_module_limits.c - how much a module may hold, how long, what
+ * happens then, and taking it out by force.
+ */
 #include "unit/module_fixture.h"
 
 /* Module b with one option, over a; a and c see everything pass. */
@@ -9,7 +12,8 @@ static void begin_limited(const char *key, const char *value)
 	char error[128];
 
 	begin(1);
-	ck_assert_int_eq(add_with(1, 1, o, strcmp(key, "max-share") ? 2 : 1, error, sizeof(error)), 0);
+	ck_assert_int_eq(add_with(1, 1, o, strcmp(key, "max-share") ? 2 : 1, error, sizeof(error)),
+			 0);
 	actors[1].f = &rig.stack.modules[1].filters[0].f;
 	add(2);
 	actors[1].receive = keep_up;
@@ -330,10 +334,12 @@ int main(void)
 		  (int)N_ELEMENTS(limits) },
 		{ what_is_sent_goes_past_a_module_at_its_limit_or_is_dropped_if_nothing_may_pass_unseen, 2 },
 		{ references_count_towards_the_limit_as_packets_held_do, 1 },
-		{ a_module_that_references_what_it_is_lent_gets_nothing_more_and_the_others_go_on, 1 },
+		{ a_module_that_references_what_it_is_lent_gets_nothing_more_and_the_others_go_on,
+		  1 },
 		{ a_clone_beyond_the_limit_is_a_copy, 1 },
 		{ holding_longer_than_the_soft_age_is_one_warning_that_says_who_how_long_and_how_many, 1 },
-		{ holding_longer_than_the_hard_age_makes_a_module_unhealthy_and_it_gets_no_more, 1 },
+		{ holding_longer_than_the_hard_age_makes_a_module_unhealthy_and_it_gets_no_more,
+		  1 },
 		{ a_module_that_lets_nothing_go_is_taken_out_and_every_frame_comes_home, 1 },
 		{ what_others_hold_stays_theirs_when_one_is_taken_out_by_force, 1 },
 	};

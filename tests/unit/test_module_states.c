@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_module_states.c - the life of a module, its handlers and options, pausing and restarting the stack. */
+/*
+ * test_module_states.c - the life of a module, its handlers and
+ * options, pausing and restarting the stack.
+ */
 #include "unit/module_fixture.h"
 
 /* The linker has all of this program call these, so that memory can run out here. */
@@ -52,12 +55,14 @@ START_TEST(every_event_in_every_state_leads_where_the_rule_says_or_is_rejected_a
 				i++;
 			if (i < N_ELEMENTS(valid)) {
 				n_valid++;
-				ck_assert_int_eq(nbl_module_life_go(&one_life, (enum nbl_module_event)e), 0);
+				ck_assert_int_eq(nbl_module_life_go(&one_life,
+								    (enum nbl_module_event)e), 0);
 				ck_assert_int_eq(one_life.state, valid[i].to);
 				ck_assert_uint_eq(one_life.n_rejected, 0);
 				continue;
 			}
-			ck_assert_int_eq(nbl_module_life_go(&one_life, (enum nbl_module_event)e), -EINVAL);
+			ck_assert_int_eq(nbl_module_life_go(&one_life, (enum nbl_module_event)e),
+					 -EINVAL);
 			ck_assert_int_eq(one_life.state, s);
 			ck_assert_uint_eq(one_life.n_rejected, 1);
 			ck_assert_int_eq(one_life.rejected, e);
@@ -111,11 +116,13 @@ START_TEST(a_module_without_the_handlers_it_needs_is_not_put_in)
 	begin(1);
 	m = actor_modules[1];
 	m.send_complete = NULL;
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &m, NULL, 0, 0, error, sizeof(error)), -EINVAL);
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &m, NULL, 0, 0, error, sizeof(error)),
+			 -EINVAL);
 	ck_assert_str_eq(error, "module b originates sends and has no send_complete (TX-16)");
 	m = actor_modules[1];
 	m.version = 1;
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &m, NULL, 0, 0, error, sizeof(error)), -EINVAL);
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &m, NULL, 0, 0, error, sizeof(error)),
+			 -EINVAL);
 	ck_assert_uint_eq(rig.stack.n_modules, 1);
 	ck_assert_str_eq(trace, "");
 	end();
@@ -265,7 +272,8 @@ START_TEST(putting_in_and_taking_out_pauses_from_the_top_down_and_restarts_from_
 	rig.stack.ends.pause = ends_pause;
 	rig.stack.ends.restart = ends_restart;
 	ck_assert_int_eq(add_with(2, 1, NULL, 0, error, sizeof(error)), 0);
-	ck_assert_str_eq(trace, "top:pause b:pause a:pause a:restart c:restart b:restart top:restart ");
+	ck_assert_str_eq(trace,
+			 "top:pause b:pause a:pause a:restart c:restart b:restart top:restart ");
 	trace[0] = '\0';
 	ck_assert_int_eq(nbl_stack_remove(&rig.stack, 0), 0);
 	ck_assert_str_eq(trace, "top:pause b:pause c:pause a:pause a:detach c:restart b:restart "
@@ -418,7 +426,8 @@ END_TEST
 START_TEST(a_bypassed_module_sees_nothing_and_the_change_goes_through_pause_and_restart)
 {
 	begin(2);
-	ck_assert_int_eq(nbl_stack_set_bypass(&rig.stack, 0, NBL_MODULE_RECEIVE | NBL_MODULE_SEND), 0);
+	ck_assert_int_eq(nbl_stack_set_bypass(&rig.stack, 0, NBL_MODULE_RECEIVE | NBL_MODULE_SEND),
+			 0);
 	ck_assert_str_eq(trace, "b:pause a:pause a:restart b:restart ");
 	rig_deliver(&rig, 0, 7);
 	rig_deliver(&rig, 1, 7);
@@ -443,7 +452,10 @@ static int no_pause(struct actor *a)
 	return 0;
 }
 
-/* Gets one packet of class 'what' outstanding at module b; a, below, keeps what is sent, and c what goes up. */
+/*
+ * Gets one packet of class 'what' outstanding at module b; a, below,
+ * keeps what is sent, and c what goes up.
+ */
 static void hold_one(enum nbl_outstanding what)
 {
 	struct actor *b = &actors[1];
@@ -685,8 +697,8 @@ START_TEST(two_instances_of_one_module_see_their_own_contexts)
 	begin(1);
 	twin = actor_modules[0];
 	twin.name = "twin";
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &twin, &(struct nbl_option){ "as", "c" }, 1, 1,
-					  trace, sizeof(trace)), 0);
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &twin, &(struct nbl_option){ "as", "c" }, 1,
+					  1, trace, sizeof(trace)), 0);
 	rig_deliver(&rig, 0, 3);
 	rig_settle(&rig);
 	ck_assert_ptr_eq(rig.stack.modules[0].filters[0].f.context, &actors[0]);
@@ -756,7 +768,8 @@ END_TEST
 int main(void)
 {
 	const struct rig_test tests[] = {
-		{ every_event_in_every_state_leads_where_the_rule_says_or_is_rejected_and_counted, 1 },
+		{ every_event_in_every_state_leads_where_the_rule_says_or_is_rejected_and_counted,
+		  1 },
 		{ every_set_of_handlers_is_taken_or_refused_by_the_rules, 1 },
 		{ a_module_without_the_handlers_it_needs_is_not_put_in, 1 },
 		{ the_engines_options_are_taken_out_before_attach_and_checked,

@@ -306,7 +306,9 @@ START_TEST(two_delays_add_up_even_after_a_sleep)
 	rig_deliver(&rig, 1, 5);
 	before = rig_now_ns();
 	rig_turn(&rig);
-	/* not one turn until the first is overdue: the second must not take that time for its own */
+	/*
+	 * not one turn until the first is overdue: the second must not take that time for its own
+	 */
 	rig_sleep_ns(90000000);
 	rig_turn(&rig);
 	rig_run_kernel(&rig);

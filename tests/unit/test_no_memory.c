@@ -54,7 +54,9 @@ static uint32_t end_failing(void)
 	return n_asked;
 }
 
-/* A commit whose allocation number 'at' fails; returns how many it asks for, or 0 if it succeeded. */
+/*
+ * A commit whose allocation number 'at' fails; returns how many it asks for, or 0 if it succeeded.
+ */
 static uint32_t commit_fails_at(uint32_t at)
 {
 	struct wfp_snapshot *old = NULL;

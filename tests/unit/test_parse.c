@@ -6,7 +6,10 @@
 
 #define MAX_PACKET 160
 
-/* An NBL over 'length' bytes copied to the heap in pieces cut at random, so that reading outside shows. */
+/*
+ * An NBL over 'length' bytes copied to the heap in pieces cut
+ * at random, so that reading outside shows.
+ */
 struct packet {
 	struct nbl *n;
 	struct nbl_segment segments[6];
@@ -282,7 +285,8 @@ static uint32_t make_fuzz(uint8_t *b, struct unit_random *r)
 		b[55] = (uint8_t)unit_random_below(r, 10);
 	}
 	/* what is taken for a header by mistake should look like one now and then */
-	for (uint32_t i = 55; i < length && unit_random_below(r, 2); i += 1 + unit_random_below(r, 9))
+	for (uint32_t i = 55; i < length && unit_random_below(r, 2);
+	     i += 1 + unit_random_below(r, 9))
 		b[i] = (uint8_t)(unit_random_below(r, 2) ? 0x50 + unit_random_below(r, 32)
 							 : unit_random_below(r, 64));
 	for (uint32_t i = 0; n_tags < 6 && i < n_tags && length + 4 <= MAX_PACKET; i++) {

@@ -29,7 +29,8 @@ END_TEST
 
 START_TEST(PL_02_bytes_that_lie_in_no_segment_are_refused)
 {
-	static const uint32_t windows[][2] = { { 0, 101 }, { 101, 0 }, { 60, 41 }, { UINT32_MAX, 2 },
+	static const uint32_t windows[][2] = { { 0, 101 }, { 101, 0 }, { 60, 41 },
+					       { UINT32_MAX, 2 },
 					       { 2, UINT32_MAX } };
 	uint8_t bytes[100];
 	struct nbl_segment s = { .base = bytes, .length = 100, .frame = NBL_NO_FRAME };

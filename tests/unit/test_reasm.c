@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_reasm.c - the module reasm: datagrams put together by reference, and what becomes of them. */
+/*
+ * test_reasm.c - the module reasm: datagrams put together by reference, and what becomes of them.
+ */
 #include "reasm_fixture.h"
 
 static const struct fix_datagram shapes[] = {
@@ -62,7 +64,8 @@ START_TEST(DV_09_64_KiB_in_random_order_are_byte_equal)
 
 			fix_give_part(&g, at, g.length - at < size ? g.length - at : size);
 		}
-		ck_assert_uint_eq(fix_check_datagram(&g, fix_only_one(REASM_UP), size + (_i ? 48 : 20)), n);
+		ck_assert_uint_eq(fix_check_datagram(&g, fix_only_one(REASM_UP),
+						     size + (_i ? 48 : 20)), n);
 		fix_end_all();
 	}
 	fix_close();
@@ -284,7 +287,8 @@ static struct nbl *split(struct nbl *n, uint32_t at)
 
 	memmove(base + 16, base, length);
 	memset(base, 0xee, 16);
-	*second = (struct nbl_segment){ .base = base + 16, .length = length, .frame = n->segment.frame };
+	*second = (struct nbl_segment){ .base = base + 16, .length = length,
+					.frame = n->segment.frame };
 	n->segment.length = FIX_HEADROOM + at;
 	n->segment.next = second;
 	ck_assert(nbl_nb_is_sound(&n->nb));
@@ -324,7 +328,8 @@ END_TEST
 
 START_TEST(congestion_met_by_one_fragment_is_met_by_the_datagram)
 {
-	const struct fix_datagram g = { .version = _i ? 6 : 4, .id = 1, .length = 2 * PART, .ecn = 2 };
+	const struct fix_datagram g = { .version = _i ? 6 : 4, .id = 1, .length = 2 * PART,
+					.ecn = 2 };
 	struct fix_datagram met = g;
 
 	met.ecn = 3;

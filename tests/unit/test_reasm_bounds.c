@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_reasm_bounds.c - the module reasm: what never completes stays within bounds of time and number. */
+/*
+ * test_reasm_bounds.c - the module reasm: what never completes
+ * stays within bounds of time and number.
+ */
 #include "reasm_fixture.h"
 
 START_TEST(HP_01_what_never_completes_is_dropped_after_its_time)
@@ -104,8 +107,10 @@ static double seconds_of_processor(void)
 
 START_TEST(D5_ten_million_fragments_that_never_complete_stay_within_the_bound)
 {
-	struct fix_datagram g = { .version = 4, .length = 2 * PART }, whole = { .version = 4, .length = 2 * 8,
-									.protocol = 200, .salt = 5 };
+	struct fix_datagram g = { .version = 4, .length = 2 * PART },
+	whole = { .version = 4, .length = 2 * 8,
+									.protocol = 200,
+									.salt = 5 };
 	const uint32_t n_flood = 10000000;
 	double began = seconds_of_processor();
 	uint32_t passed = 0, complete = 0;
@@ -149,7 +154,8 @@ START_TEST(keys_that_meet_in_one_bucket_stay_few_and_the_oldest_goes)
 
 	fix_open("max-datagrams=1024");
 	c = fix.f.context;
-	for (g.id = 0, g.salt = 0; met < 3 * REASM_MAX_CHAIN; g.id = (g.id + 1) & 0xffff, g.salt += !g.id) {
+	for (g.id = 0, g.salt = 0; met < 3 * REASM_MAX_CHAIN;
+	     g.id = (g.id + 1) & 0xffff, g.salt += !g.id) {
 		struct nbl *n = fix_fragment(&g, 0, 8, true);
 		uint32_t bucket;
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* test_reasm_hostile.c - the module reasm against fragments that overlap, lie, flood or never end. */
+/*
+ * test_reasm_hostile.c - the module reasm against fragments that overlap, lie, flood or never end.
+ */
 #include "reasm_fixture.h"
 
 /* Bytes of a fragment before its payload. */
@@ -70,11 +72,14 @@ START_TEST(RFC_5722_two_fragments_that_overlap_in_any_way_drop_the_datagram)
 }
 END_TEST
 
-/* The last fragment of 'g' begins at e[2], and there are two before: an overlap anywhere is found. */
+/*
+ * The last fragment of 'g' begins at e[2], and there are two before: an overlap anywhere is found.
+ */
 START_TEST(an_overlap_is_found_wherever_in_the_datagram_it_is)
 {
 	static const uint32_t overlaps[][2] = {
-		{ 0, 16 }, { 8, 16 }, { 8, 24 }, { 16, 32 }, { 24, 40 }, { 8, 48 }, { 32, 48 }, { 40, 48 },
+		{ 0, 16 }, { 8, 16 }, { 8, 24 }, { 16, 32 }, { 24, 40 }, { 8, 48 }, { 32, 48 },
+		{ 40, 48 },
 	};
 	struct fix_datagram g = { .version = 4, .length = 48, .protocol = 200, .id = 1 };
 
@@ -207,12 +212,13 @@ END_TEST
 
 START_TEST(RFC_7112_ipv6_extension_headers_must_end_in_the_first_fragment)
 {
-	struct fix_datagram g = { .version = 6, .id = 1, .length = 400, .protocol = IPPROTO_DSTOPTS };
+	struct fix_datagram g = { .version = 6, .id = 1, .length = 400,
+				  .protocol = IPPROTO_DSTOPTS };
 	struct nbl *n = fix_fragment(&g, 0, 24, true);
 	uint8_t *options = nbl_nb_data(&n->nb) + header_of(&g);
 
 	options[0] = IPPROTO_UDP;
-	options[1] = (uint8_t)_i;	/* 8, 16 bytes: UDP follows; 24: it does not; more: cut short */
+	options[1] = (uint8_t)_i; /* 8, 16 bytes: UDP follows; 24: it does not; more: cut short */
 	fix_open("");
 	fix_give(REASM_UP, n);
 	ck_assert_uint_eq(dropped(REASM_TINY), _i < 2 ? 0 : 1);
@@ -247,7 +253,8 @@ END_TEST
 
 START_TEST(a_whole_that_only_its_headers_make_too_long_is_dropped)
 {
-	struct fix_datagram g = { .version = _i ? 6 : 4, .id = 1, .n_options = 16, .length = 65535 - 16 };
+	struct fix_datagram g = { .version = _i ? 6 : 4, .id = 1, .n_options = 16,
+				  .length = 65535 - 16 };
 	uint32_t size = 1400, n = 0;
 
 	fix_open("");
@@ -286,7 +293,8 @@ END_TEST
 
 START_TEST(more_than_64_fragments_drop_the_datagram)
 {
-	struct fix_datagram g = { .version = 4, .id = 1, .length = 8 * (REASM_MAX_PIECES + (uint32_t)_i) };
+	struct fix_datagram g =
+		{ .version = 4, .id = 1, .length = 8 * (REASM_MAX_PIECES + (uint32_t)_i) };
 
 	fix_open("");
 	for (uint32_t i = 0; i < REASM_MAX_PIECES + (uint32_t)_i; i++)
@@ -294,7 +302,8 @@ START_TEST(more_than_64_fragments_drop_the_datagram)
 	if (_i)
 		ck_assert_uint_eq(dropped(REASM_TOO_MANY), REASM_MAX_PIECES + 1);
 	else
-		ck_assert_uint_eq(fix_check_datagram(&g, fix_only_one(REASM_UP), 28), REASM_MAX_PIECES);
+		ck_assert_uint_eq(fix_check_datagram(&g, fix_only_one(REASM_UP), 28),
+				  REASM_MAX_PIECES);
 	fix_close();
 }
 END_TEST
@@ -329,7 +338,9 @@ END_TEST
 
 /* ---- random ---- */
 
-/* A fragment of one of a few datagrams, often the right one, often with bytes changed or cut off. */
+/*
+ * A fragment of one of a few datagrams, often the right one, often with bytes changed or cut off.
+ */
 static struct nbl *random_fragment(struct fix_datagram *gs, uint32_t n_gs)
 {
 	struct fix_datagram *g = &gs[(uint32_t)rand() % n_gs];
@@ -347,9 +358,12 @@ static struct nbl *random_fragment(struct fix_datagram *gs, uint32_t n_gs)
 	if (!(rand() % 30))
 		r->nb.data_length = (uint32_t)rand() % (r->nb.data_length + 1);
 	if (!(rand() % 100))
-		*g = (struct fix_datagram){ .version = rand() % 2 ? 6 : 4, .n_tags = (uint8_t)(rand() % 3),
-					    .id = (uint32_t)rand() & 0xffff, .salt = (uint32_t)rand() % 4,
-					    .protocol = 200, .length = 8 * (2 + (uint32_t)rand() % 100) };
+		*g = (struct fix_datagram){ .version = rand() % 2 ? 6 : 4,
+					    .n_tags = (uint8_t)(rand() % 3),
+					    .id = (uint32_t)rand() & 0xffff,
+					    .salt = (uint32_t)rand() % 4,
+					    .protocol = 200,
+					    .length = 8 * (2 + (uint32_t)rand() % 100) };
 	return r;
 }
 
@@ -360,9 +374,10 @@ START_TEST(INV_1_random_and_mutated_fragments_never_lose_or_double_a_packet)
 
 	srand(seed ? (unsigned int)atoi(seed) : 1);
 	for (uint32_t i = 0; i < N_ELEMENTS(gs); i++)
-		gs[i] = (struct fix_datagram){ .version = i % 2 ? 6 : 4, .id = i, .length = 64 + 8 * i,
-					       .protocol = 200 };
-	fix_open(_i ? "out=whole max-frames=40 max-datagrams=9 timeout=20" : "max-frames=100 timeout=5");
+		gs[i] = (struct fix_datagram){ .version = i % 2 ? 6 : 4, .id = i,
+					       .length = 64 + 8 * i, .protocol = 200 };
+	fix_open(_i ? "out=whole max-frames=40 max-datagrams=9 timeout=20" :
+		 "max-frames=100 timeout=5");
 	for (uint32_t i = 0; i < 200000; i++) {
 		fix.ends_at_once = rand() % 2;
 		fix_give(rand() % 2 ? REASM_UP : REASM_DOWN, random_fragment(gs, N_ELEMENTS(gs)));
@@ -391,17 +406,21 @@ END_TEST
 static const struct {
 	const char *key, *value, *error;
 } options[] = {
-	{ "max-frames", "1", NULL }, { "max-frames", "4096", NULL }, { "max-datagrams", "1024", NULL },
+	{ "max-frames", "1", NULL }, { "max-frames", "4096", NULL },
+	{ "max-datagrams", "1024", NULL },
 	{ "timeout", "60000", NULL }, { "out", "whole", NULL }, { "out", "fragments", NULL },
 	{ "tiny", "pass", NULL }, { "tiny", "drop", NULL },
 	{ "max-frames", "4097", "reasm: max-frames must be a number from 1 to 4096, not '4097'" },
 	{ "max-frames", "0", "reasm: max-frames must be a number from 1 to 4096, not '0'" },
-	{ "max-datagrams", "1025", "reasm: max-datagrams must be a number from 1 to 1024, not '1025'" },
+	{ "max-datagrams", "1025",
+	  "reasm: max-datagrams must be a number from 1 to 1024, not '1025'" },
 	{ "timeout", "1s", "reasm: timeout must be a number from 1 to 60000, not '1s'" },
 	{ "timeout", "", "reasm: timeout must be a number from 1 to 60000, not ''" },
 	{ "out", "both", "reasm: out must be whole or fragments, not 'both'" },
 	{ "tiny", "", "reasm: tiny must be drop or pass, not ''" },
-	{ "ms", "1", "reasm: no option 'ms'. Try: max-frames=N max-datagrams=N timeout=MS out=whole tiny=pass" },
+	{ "ms", "1",
+	  "reasm: no option 'ms'. Try: max-frames=N max-datagrams=N timeout=MS out=whole tiny=pass"
+	  },
 };
 
 START_TEST(reasm_takes_or_refuses_an_option_with_one_sentence)
@@ -436,8 +455,10 @@ int main(void)
 		{ the_same_fragment_again_is_dropped_alone, 2 },
 		{ the_same_place_with_other_bytes_is_an_overlap, 2 },
 		{ teardrop_and_its_kin_drop_the_datagram, 4 },
-		{ a_fragment_that_cannot_be_drops_the_datagram_and_says_why, 2 * (int)N_ELEMENTS(lies) },
-		{ a_tcp_header_with_options_must_be_in_the_first_fragment_unless_tiny_ones_may_pass, 4 },
+		{ a_fragment_that_cannot_be_drops_the_datagram_and_says_why,
+		  2 * (int)N_ELEMENTS(lies) },
+		{ a_tcp_header_with_options_must_be_in_the_first_fragment_unless_tiny_ones_may_pass,
+		  4 },
 		{ RFC_7112_ipv6_extension_headers_must_end_in_the_first_fragment, 5 },
 		{ fragments_must_agree_on_the_end, 3 },
 		{ a_whole_that_only_its_headers_make_too_long_is_dropped, 2 },

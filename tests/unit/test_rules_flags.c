@@ -30,7 +30,8 @@ static const struct { const char *name; uint32_t ours, ndis; } values[] = {
 
 START_TEST(PT_09_flags_have_the_values_that_ndis_gives_them_in_each_direction)
 {
-	ck_assert_msg(values[_i].ours == values[_i].ndis, "%s is %#x", values[_i].name, values[_i].ours);
+	ck_assert_msg(values[_i].ours == values[_i].ndis, "%s is %#x", values[_i].name,
+		      values[_i].ours);
 }
 END_TEST
 

@@ -83,10 +83,12 @@ static void check_what_each_sees(void)
 
 		ck_assert_uint_eq(actors[i].n_received - received[i],
 				  bypass & NBL_MODULE_RECEIVE ? 0 : N_EACH);
-		ck_assert_uint_eq(actors[i].n_sent - sent[i], bypass & NBL_MODULE_SEND ? 0 : N_EACH);
+		ck_assert_uint_eq(actors[i].n_sent - sent[i],
+				  bypass & NBL_MODULE_SEND ? 0 : N_EACH);
 		if (at >= 0) {
 			ck_assert_int_eq(rig.stack.modules[at].life.state, NBL_MODULE_RUNNING);
-			ck_assert_int_eq(rig.stack.modules[at].filters[0].f.state, NBL_MODULE_RUNNING);
+			ck_assert_int_eq(rig.stack.modules[at].filters[0].f.state,
+					 NBL_MODULE_RUNNING);
 			ck_assert_uint_eq(rig.stack.modules[at].life.n_rejected, 0);
 		}
 	}
@@ -111,7 +113,7 @@ END_TEST
 
 static _Atomic bool kernel_ends;
 static _Atomic uint64_t n_refused;	/* packets the kernel had no frame or no room for */
-static _Atomic uint32_t n_too_late;	/* handlers called in another state than Running or Pausing */
+static _Atomic uint32_t n_too_late; /* handlers called in another state than Running or Pausing */
 static bool load_is_slow;		/* as fast as they leave, or as fast as they come */
 
 static void *play_kernel(void *arg)
@@ -294,7 +296,8 @@ START_TEST(FS_14_changing_the_stack_loses_what_the_kernel_counts_and_not_one_pac
 	/* what the kernel took has left, all of it; what it did not take it counts itself */
 	rig_check_all_left(&rig);
 	for (int o = 0; o < NBL_N_OUTCOMES; o++)
-		ck_assert(!nbl_outcome_is_drop((enum nbl_outcome)o) || !outcome((enum nbl_outcome)o));
+		ck_assert(!nbl_outcome_is_drop((enum nbl_outcome)o) ||
+			  !outcome((enum nbl_outcome)o));
 	end();
 }
 END_TEST
@@ -303,8 +306,10 @@ int main(void)
 {
 	const struct rig_test tests[] = {
 		{ BUG_09_after_any_changes_each_module_that_is_in_sees_every_packet, 8 },
-		{ BUG_01_a_pause_under_load_ends_with_nothing_held_and_nothing_is_sent_after_it, 1 },
-		{ FS_14_changing_the_stack_loses_what_the_kernel_counts_and_not_one_packet_more, 2 },
+		{ BUG_01_a_pause_under_load_ends_with_nothing_held_and_nothing_is_sent_after_it,
+		  1 },
+		{ FS_14_changing_the_stack_loses_what_the_kernel_counts_and_not_one_packet_more,
+		  2 },
 	};
 
 	return rig_run("rules_fs", tests, N_ELEMENTS(tests));

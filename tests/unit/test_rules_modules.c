@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_rules_modules.c - what a module may do with what it sends, or what others send through it. */
+/*
+ * test_rules_modules.c - what a module may do with what it sends, or what others send through it.
+ */
 #include <nbl/context.h>
 #include <nbl/window.h>
 
@@ -142,7 +144,7 @@ START_TEST(TX_08_a_filter_passes_rejects_queues_or_copies_and_originates)
 	ck_assert_uint_eq(actors[2].n_completed, 4);
 	ck_assert_int_eq(actors[2].status, c->status);
 	ck_assert_uint_eq(rig_left(&rig), c->n_left - c->n_changed);
-	ck_assert_uint_eq(rig_wrong(&rig), c->n_changed);	/* as the judge calls a changed byte */
+	ck_assert_uint_eq(rig_wrong(&rig), c->n_changed); /* as the judge calls a changed byte */
 	ck_assert_int_eq(b->f->n_originated, 0);
 	ck_assert_uint_eq(frames_of_pool_out(), 0);
 	ck_assert_uint_eq(rig_lost_frames(&rig), 0);
@@ -235,7 +237,8 @@ START_TEST(TX_15_the_switchs_hints_go_down_as_they_are_and_no_merged_completion_
 
 	begin(0);
 	memset(&hints, 0, sizeof(hints));
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &hinted, NULL, 0, 0, error, sizeof(error)), 0);
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &hinted, NULL, 0, 0, error, sizeof(error)),
+			 0);
 	add(1);
 	actors[1].send_complete = end_own_and_pass;
 	originate(&actors[1], own_packet(&actors[1]), both);
@@ -394,12 +397,14 @@ int main(void)
 {
 	const struct rig_test tests[] = {
 		{ TX_01_what_was_sent_can_neither_be_freed_nor_sent_again_before_it_completes, 1 },
-		{ TX_08_a_filter_passes_rejects_queues_or_copies_and_originates, (int)N_ELEMENTS(choices) },
+		{ TX_08_a_filter_passes_rejects_queues_or_copies_and_originates,
+		  (int)N_ELEMENTS(choices) },
 		{ TX_11_information_set_above_is_seen_below_and_acted_on_by_who_knows_it, 2 },
 		{ TX_15_the_switchs_hints_go_down_as_they_are_and_no_merged_completion_promises_them, 1 },
 		{ SH_06_an_intermediate_saves_the_handle_and_restores_it_or_is_found_out, 2 },
 		{ NX_08_a_link_that_goes_down_and_comes_up_is_told_to_all_modules_once_each, 2 },
-		{ BUG_01_a_pause_is_not_done_while_packets_are_held_and_nothing_is_sent_after_it, 3 },
+		{ BUG_01_a_pause_is_not_done_while_packets_are_held_and_nothing_is_sent_after_it,
+		  3 },
 	};
 
 	return rig_run("rules_modules", tests, N_ELEMENTS(tests));

@@ -96,7 +96,9 @@ START_TEST(DM_02_a_packet_of_three_entries_is_one_nbl_with_one_nb_of_three_segme
 }
 END_TEST
 
-/* _i: its end never comes; one of its frames was not the kernel's to give; no descriptor is left. */
+/*
+ * _i: its end never comes; one of its frames was not the kernel's to give; no descriptor is left.
+ */
 START_TEST(DM_02_a_packet_that_cannot_be_put_together_is_dropped_whole_and_its_frames_are_home)
 {
 	static struct nbl *hoard[8192];
@@ -229,7 +231,8 @@ START_TEST(DM_02_a_packet_of_three_entries_is_lent_like_any_other_when_frames_ar
 	rig_turn(&rig);
 	nbl_lane_enter(&rig.lane);
 	ck_assert_uint_eq(rig.lane.figures.originated.borrowed, 1);
-	ck_assert_uint_eq(frames_in(NBL_FRAME_HELD), 240);	/* a copy leaves, and its frames are home */
+	/* a copy leaves, and its frames are home */
+	ck_assert_uint_eq(frames_in(NBL_FRAME_HELD), 240);
 	ck_assert(nbl_mem_port_take(rig.ports[1], &p));
 	ck_assert_uint_eq(p.length, 3 * PIECE);
 	ck_assert_uint_eq(outcome(NBL_OUTCOME_TO_HOST), 1);

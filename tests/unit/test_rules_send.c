@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_rules_send.c - where a send leaves, in how many pieces, when it ends, and what that proves. */
+/*
+ * test_rules_send.c - where a send leaves, in how many pieces, when it ends, and what that proves.
+ */
 #include <nbl/info.h>
 #include <nbl/parse.h>
 
@@ -299,7 +301,8 @@ START_TEST(TX_06_success_is_the_completion_entry_and_nothing_before_it)
 	n->status = -1;
 	transmit_one(n, NBL_LOWER);
 	lane_queue(0)->q.tx.ring.consumer[0]++;
-	ck_assert(nbl_mem_port_complete_raw(rig.ports[0], (uint64_t)n->first_nb->first_segment->frame *
+	ck_assert(nbl_mem_port_complete_raw(rig.ports[0],
+					    (uint64_t)n->first_nb->first_segment->frame *
 					    rig.memory.shape.frame_size));
 	run_out();
 	ck_assert_ptr_eq(popped(NBL_ORIGIN_MODULE), n);
@@ -369,7 +372,8 @@ int main(void)
 		{ PT_03_a_send_on_a_port_that_is_not_active_fails_and_nothing_moves, 5 },
 		{ PT_03_deactivation_waits_for_what_is_sent_or_waits_and_takes_no_more, 1 },
 		{ PT_03_what_waits_for_a_port_and_is_cancelled_is_not_out_any_more, 1 },
-		{ TX_18_one_frame_is_on_several_rings_at_once_and_nothing_is_written_in_front_of_it, 1 },
+		{ TX_18_one_frame_is_on_several_rings_at_once_and_nothing_is_written_in_front_of_it,
+		  1 },
 		{ AR_08_a_tagged_mac_header_leaves_in_one_piece, 3 * 12 },
 		{ TX_06_success_is_the_completion_entry_and_nothing_before_it, 1 },
 		{ TX_03_sends_of_several_calls_complete_in_any_batches_each_once, 10 },

@@ -17,8 +17,8 @@ static struct nbl *absorbed_original(struct script *s)
 {
 	struct nbl *n = cooked(&RECIPE_UDP4, 64);
 
-	*s = (struct script){ .action = NBL_ACTION_BLOCK, .flags = NBL_CLASSIFY_ABSORB, .reference = 1,
-			      .right = SCRIPT_CLEAR_RIGHT };
+	*s = (struct script){ .action = NBL_ACTION_BLOCK, .flags = NBL_CLASSIFY_ABSORB,
+			      .reference = 1, .right = SCRIPT_CLEAR_RIGHT };
 	script_start(s, MAC_IN, 0, 1);
 	ck_assert_int_eq(send_through(MAC_IN, n), ABSORBED);
 	ck_assert(nbl_is_let_go(n));

@@ -87,7 +87,8 @@ static void insert(const struct nbl_module *m, uint32_t position)
 	const struct nbl_option all = { "max-share", "100" };
 	char error[64];
 
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, &all, 1, position, error, sizeof(error)), 0);
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, m, &all, 1, position, error, sizeof(error)),
+			 0);
 }
 
 /* ---- order ---- */
@@ -133,7 +134,8 @@ START_TEST(a_module_goes_where_it_is_put)
 	ck_assert_str_eq(path_of_a_packet(0), orders[_i].received);
 	ck_assert_str_eq(path_of_a_packet(1), orders[_i].sent);
 	/* and is gone when taken out, the others staying in order */
-	ck_assert_int_eq(nbl_stack_remove(&rig.stack, (uint32_t)nbl_stack_find(&rig.stack, "a")), 0);
+	ck_assert_int_eq(nbl_stack_remove(&rig.stack, (uint32_t)nbl_stack_find(&rig.stack, "a")),
+			 0);
 	ck_assert_ptr_null(strchr(path_of_a_packet(0), 'a'));
 	ck_assert_uint_eq(strlen(trace), strlen(orders[_i].received) - 6);
 	ck_assert_int_eq(nbl_stack_find(&rig.stack, "a"), -ENOENT);
@@ -166,7 +168,8 @@ START_TEST(a_module_is_put_in_once)
 
 	begin();
 	insert(&tracers[0], 0);
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &tracers[0], NULL, 0, 1, error, sizeof(error)),
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &tracers[0], NULL, 0, 1, error,
+					  sizeof(error)),
 			 -EEXIST);
 	ck_assert_str_eq(error, "module a is in the stack already");
 	ck_assert_uint_eq(rig.stack.n_modules, 1);
@@ -242,7 +245,8 @@ START_TEST(what_was_attached_is_detached_once)
 	char error[8] = "";
 
 	begin();
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &attached, &option, 1, 0, error, sizeof(error)),
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &attached, &option, 1, 0, error,
+					  sizeof(error)),
 			 -ENOTSUP);
 	ck_assert_str_eq(error, "no");
 	ck_assert_int_eq(n_attached, 0);
@@ -320,11 +324,13 @@ static int hold_pause(struct nbl_filter *f)
 	return 0;
 }
 
-#define HOLDER(n) { HEAD(n), .flags = NBL_MODULE_HOLDS, .lane_state_size = sizeof(struct hold_lane), \
+#define HOLDER(n) { HEAD(n), .flags = NBL_MODULE_HOLDS, \
+		    .lane_state_size = sizeof(struct hold_lane), \
 		    .receive = hold_receive, .send = hold_send, .pause = hold_pause, \
 		    .status = nbl_filter_pass_status }
 
-static const struct nbl_module holders[] = { HOLDER("h0"), HOLDER("h1"), HOLDER("h2"), HOLDER("h3") };
+static const struct nbl_module holders[] = { HOLDER("h0"), HOLDER("h1"), HOLDER("h2"),
+					     HOLDER("h3") };
 
 START_TEST(a_flush_empties_all_modules_whichever_way_packets_go)
 {

@@ -223,7 +223,8 @@ START_TEST(HP_05_what_is_only_being_sent_is_with_the_kernel_and_comes_last)
 	ck_assert_uint_eq(page->n_total, 42);
 	ck_assert_uint_eq(page->by_holder[NBL_VIEW_KERNEL][NBL_LOWER], 40);
 	for (uint32_t i = 0; i < NBL_VIEW_ROWS; i++)
-		ck_assert_uint_eq(nbl_view_holder(&page->rows[i]), i < 2 ? PROBE_ID : NBL_VIEW_KERNEL);
+		ck_assert_uint_eq(nbl_view_holder(&page->rows[i]),
+				  i < 2 ? PROBE_ID : NBL_VIEW_KERNEL);
 	ck_assert_uint_eq(holds()[PROBE_ID].frames, 2);
 	end_clean();
 }
@@ -268,7 +269,8 @@ START_TEST(HP_05_one_nbl_is_told_with_window_flags_information_and_bytes)
 	hold_packets(1);
 	n = kept_nbl(0);
 	ck_assert_int_eq(nbl_info_set(n, NBL_INFO_VLAN, 7), 0);
-	ck_assert_int_eq(nbl_view_nbl(&rig.lane, 1, nbl_view_id_of(&rig.lane, n), lane_ms(), &v), 0);
+	ck_assert_int_eq(nbl_view_nbl(&rig.lane, 1, nbl_view_id_of(&rig.lane, n), lane_ms(), &v),
+			 0);
 	ck_assert(!v.is_home);
 	ck_assert_uint_eq(v.data_offset, RIG_HEADROOM);
 	ck_assert_uint_eq(v.data_length, RIG_LENGTH);

@@ -318,9 +318,12 @@ START_TEST(CL_04_the_right_is_gone_after_block_hard_permit_and_announced_writes)
 	} cases[] = {
 		/* who cleared it himself */
 		{ { .action = NBL_ACTION_BLOCK, .right = SCRIPT_CLEAR_RIGHT }, 0, 0, 0 },
-		{ { .action = NBL_ACTION_PERMIT, .right = SCRIPT_CLEAR_RIGHT }, NBL_WFP_CLEAR_ACTION_RIGHT, 0, 0 },
-		{ { .action = NBL_ACTION_PERMIT, .right = SCRIPT_CLEAR_RIGHT, .reference = 2 }, 0, 0, 0 },
-		{ { .action = NBL_ACTION_CONTINUE, .right = SCRIPT_CLEAR_RIGHT, .reference = 2 }, 0, 0, 0 },
+		{ { .action = NBL_ACTION_PERMIT, .right = SCRIPT_CLEAR_RIGHT },
+		  NBL_WFP_CLEAR_ACTION_RIGHT, 0, 0 },
+		{ { .action = NBL_ACTION_PERMIT, .right = SCRIPT_CLEAR_RIGHT, .reference = 2 }, 0,
+		  0, 0 },
+		{ { .action = NBL_ACTION_CONTINUE, .right = SCRIPT_CLEAR_RIGHT, .reference = 2 }, 0,
+		  0, 0 },
 		/* who forgot: done for him, and counted */
 		{ { .action = NBL_ACTION_BLOCK }, 0, 0, 1 },
 		{ { .action = NBL_ACTION_PERMIT }, NBL_WFP_CLEAR_ACTION_RIGHT, 0, 1 },
@@ -330,8 +333,10 @@ START_TEST(CL_04_the_right_is_gone_after_block_hard_permit_and_announced_writes)
 		/* who need not */
 		{ { .action = NBL_ACTION_PERMIT }, 0, NBL_RIGHT_ACTION_WRITE, 0 },
 		{ { .action = NBL_ACTION_CONTINUE, .reference = 1 }, 0, NBL_RIGHT_ACTION_WRITE, 0 },
-		{ { .action = NBL_ACTION_CONTINUE, .raw_reference = 1 }, 0, NBL_RIGHT_ACTION_WRITE, 0 },
-		{ { .action = NBL_ACTION_BLOCK, .flags = NBL_CLASSIFY_SOFT }, 0, NBL_RIGHT_ACTION_WRITE, 0 },
+		{ { .action = NBL_ACTION_CONTINUE, .raw_reference = 1 }, 0, NBL_RIGHT_ACTION_WRITE,
+		  0 },
+		{ { .action = NBL_ACTION_BLOCK, .flags = NBL_CLASSIFY_SOFT }, 0,
+		  NBL_RIGHT_ACTION_WRITE, 0 },
 	};
 	struct script s = cases[_i].script;
 

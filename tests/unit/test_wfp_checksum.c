@@ -76,7 +76,7 @@ START_TEST(IN_13_replacing_a_word_gives_the_checksum_of_the_changed_bytes)
 		ck_assert_uint_eq(wfp_checksum_replace32(before, old, new) % 0xffff,
 				  after % 0xffff);
 	}
-	ck_assert_uint_eq(wfp_checksum_replace16(0xdd2f, 0x5555, 0x3285), 0x0000);	/* RFC 1624 */
+	ck_assert_uint_eq(wfp_checksum_replace16(0xdd2f, 0x5555, 0x3285), 0x0000); /* RFC 1624 */
 }
 END_TEST
 

@@ -347,7 +347,8 @@ END_TEST
 int main(void)
 {
 	const struct unit_test tests[] = {
-		{ CL_13_a_context_is_handed_to_its_callout_for_both_directions_of_the_flow_only, 1 },
+		{ CL_13_a_context_is_handed_to_its_callout_for_both_directions_of_the_flow_only,
+		  1 },
 		{ CL_13_a_conditional_callout_is_not_called_for_flows_without_its_context, 1 },
 		{ CL_13_a_flow_that_times_out_is_told_exactly_once, 1 },
 		{ CL_13_a_removed_context_is_told_exactly_once_and_found_no_more_at_once, 1 },

@@ -229,7 +229,8 @@ START_TEST(IN_05_completion_gets_its_context_the_nbl_and_a_status_below_zero_for
 	static const struct { enum nbl_status status; int told; } cases[] = {
 		{ NBL_STATUS_SUCCESS, 0 }, { NBL_STATUS_INVALID_LENGTH, -EMSGSIZE },
 		{ NBL_STATUS_RESOURCES, -ENOBUFS }, { NBL_STATUS_FAILURE, -EIO },
-		{ NBL_STATUS_SEND_ABORTED, -ECANCELED }, { NBL_STATUS_RESET_IN_PROGRESS, -ENETRESET },
+		{ NBL_STATUS_SEND_ABORTED, -ECANCELED },
+		{ NBL_STATUS_RESET_IN_PROGRESS, -ENETRESET },
 		{ NBL_STATUS_PAUSED, -EAGAIN }, { (enum nbl_status)99, -EIO },
 	};
 	struct script s = { 0 };
@@ -479,11 +480,13 @@ int main(void)
 		{ IN_04_every_refusal_leaves_the_nbl_with_its_owner_and_never_completes, 13 },
 		{ IN_04_what_cannot_follow_the_first_of_a_chain_completes_with_its_error, 1 },
 		{ IN_04_without_a_frame_for_headers_the_nbl_stays_its_owners_unchanged, 2 },
-		{ IN_05_completion_gets_its_context_the_nbl_and_a_status_below_zero_for_failure, 8 },
+		{ IN_05_completion_gets_its_context_the_nbl_and_a_status_below_zero_for_failure,
+		  8 },
 		{ IN_05_a_second_completion_is_refused_and_counted, 1 },
 		{ IN_06_a_chain_of_ten_completes_in_any_order_and_grouping_ten_in_all, 20 },
 		{ IN_06_those_with_one_completion_function_come_back_together, 1 },
-		{ IN_12_an_absorbed_original_is_injected_without_a_clone_and_goes_home_after_it, 2 },
+		{ IN_12_an_absorbed_original_is_injected_without_a_clone_and_goes_home_after_it,
+		  2 },
 		{ IN_07_an_original_needs_no_completion_function_and_a_clone_does, 1 },
 		{ IN_12_an_original_that_its_path_still_has_cannot_be_injected, 1 },
 		{ IN_12_the_order_of_held_originals_is_kept, 1 },

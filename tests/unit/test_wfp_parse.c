@@ -366,7 +366,8 @@ int main(void)
 {
 	const struct unit_test tests[] = {
 		{ CL_15_known_frames_are_understood_field_by_field, 1 },
-		{ CL_15_every_truncation_of_every_seed_stays_inside_and_agrees_with_a_second_parser, 1 },
+		{ CL_15_every_truncation_of_every_seed_stays_inside_and_agrees_with_a_second_parser,
+		  1 },
 		{ CL_15_damaged_frames_stay_inside_and_agree_with_a_second_parser, 1 },
 		{ CL_15_any_cut_into_segments_parses_the_same, 1 },
 		{ CL_15_parsing_from_the_ip_header_finds_what_parsing_the_frame_finds, 1 },

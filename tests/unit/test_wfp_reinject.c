@@ -72,17 +72,33 @@ START_TEST(IN_08_each_path_re_enters_at_its_layer_and_forwarded_packets_are_not_
 		add_filter((enum nbl_layer)i, WFP_ACTION_CALLOUT_UNKNOWN, s.id, 0, 1, 0);
 	h = handle_new(ALL_TYPES);
 	switch (_i) {
-	case NBL_PATH_MAC_SEND: r = nbl_inject_mac_send(fix.wfp, h, NULL, &to, chain_of(n), completed, &done); break;
-	case NBL_PATH_MAC_RECEIVE: r = nbl_inject_mac_receive(fix.wfp, h, NULL, &to, chain_of(n), completed, &done); break;
-	case NBL_PATH_NETWORK_SEND: r = nbl_inject_network_send(fix.wfp, h, NULL, &to, n, completed, &done); break;
-	case NBL_PATH_NETWORK_RECEIVE: r = nbl_inject_network_receive(fix.wfp, h, NULL, &to, n, completed, &done); break;
-	case NBL_PATH_FORWARD: r = nbl_inject_forward(fix.wfp, h, NULL, &to, chain_of(n), completed, &done); break;
-	case NBL_PATH_TRANSPORT_SEND: r = nbl_inject_transport_send(fix.wfp, h, NULL, &to, n, completed, &done); break;
-	case NBL_PATH_TRANSPORT_RECEIVE: r = nbl_inject_transport_receive(fix.wfp, h, NULL, &to, n, completed, &done); break;
-	default: break;
+	case NBL_PATH_MAC_SEND:
+		r = nbl_inject_mac_send(fix.wfp, h, NULL, &to, chain_of(n), completed, &done);
+		break;
+	case NBL_PATH_MAC_RECEIVE:
+		r = nbl_inject_mac_receive(fix.wfp, h, NULL, &to, chain_of(n), completed, &done);
+		break;
+	case NBL_PATH_NETWORK_SEND:
+		r = nbl_inject_network_send(fix.wfp, h, NULL, &to, n, completed, &done);
+		break;
+	case NBL_PATH_NETWORK_RECEIVE:
+		r = nbl_inject_network_receive(fix.wfp, h, NULL, &to, n, completed, &done);
+		break;
+	case NBL_PATH_FORWARD:
+		r = nbl_inject_forward(fix.wfp, h, NULL, &to, chain_of(n), completed, &done);
+		break;
+	case NBL_PATH_TRANSPORT_SEND:
+		r = nbl_inject_transport_send(fix.wfp, h, NULL, &to, n, completed, &done);
+		break;
+	case NBL_PATH_TRANSPORT_RECEIVE:
+		r = nbl_inject_transport_receive(fix.wfp, h, NULL, &to, n, completed, &done);
+		break;
+	default:
+		break;
 	}
 	ck_assert_int_eq(r, 0);
-	ck_assert_int_eq(nbl_inject_query(fix.wfp, h, n, NULL), NBL_INJECTED_BY_SELF);	/* AMB-06: also when forwarded */
+	/* AMB-06: also when forwarded */
+	ck_assert_int_eq(nbl_inject_query(fix.wfp, h, n, NULL), NBL_INJECTED_BY_SELF);
 	n_met = 0;
 	run_stack_once();
 	ck_assert_uint_eq(n_met, (uint32_t)expected[_i].n);

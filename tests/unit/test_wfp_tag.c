@@ -229,9 +229,11 @@ END_TEST
 int main(void)
 {
 	const struct unit_test tests[] = {
-		{ TG_01_a_clone_by_either_function_is_told_with_the_new_nbl_and_carries_no_number, 2 },
+		{ TG_01_a_clone_by_either_function_is_told_with_the_new_nbl_and_carries_no_number,
+		  2 },
 		{ TG_01_a_copy_is_told_as_duplicated, 1 },
-		{ TG_01_a_tagged_clone_that_is_sent_tells_send_complete_once_and_the_number_is_gone, 2 },
+		{ TG_01_a_tagged_clone_that_is_sent_tells_send_complete_once_and_the_number_is_gone,
+		  2 },
 		{ TG_01_freeing_a_tagged_clone_without_sending_it_tells_removed, 1 },
 		{ TG_01_cloning_and_freeing_leaves_the_original_bit_for_bit, 1 },
 		{ TG_01_whoever_goes_home_with_a_number_on_loses_it_and_that_is_told, 1 },

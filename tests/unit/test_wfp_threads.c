@@ -338,7 +338,8 @@ START_TEST(IN_05_packets_held_on_one_thread_injected_on_another_and_completed_on
 		.owner = FIX_OWNER, .pool = NULL, .limit = 32, .allow = allow_all
 	};
 	struct nbl_pool *pool = unit_pool_new(128, 128, 256, 32);
-	void (*get_counts)(void *, struct nbl_callout_kind_counts *) = _i ? modify_counts : inspect_counts;
+	void (*get_counts)(void *, struct nbl_callout_kind_counts *) = _i ? modify_counts :
+		inspect_counts;
 	struct inspect_oob *inspect = NULL;
 	struct modify_oob *modify = NULL;
 	struct nbl_callout_kind_counts c;

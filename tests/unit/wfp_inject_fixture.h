@@ -109,8 +109,8 @@ UNIT_UNUSED static struct nbl *absorbed_original(struct script *s)
 
 	n->source_handle = 0x55;
 	n->port = 1;
-	*s = (struct script){ .action = NBL_ACTION_BLOCK, .flags = NBL_CLASSIFY_ABSORB, .reference = 1,
-			      .right = SCRIPT_CLEAR_RIGHT };
+	*s = (struct script){ .action = NBL_ACTION_BLOCK, .flags = NBL_CLASSIFY_ABSORB,
+			      .reference = 1, .right = SCRIPT_CLEAR_RIGHT };
 	script_start(s, MAC_IN, 0, 1);
 	ck_assert_int_eq(send_through(MAC_IN, n), ABSORBED);
 	ck_assert(!unit_is_home(n));

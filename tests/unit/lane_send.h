@@ -195,4 +195,29 @@ RIG_UNUSED static struct nbl *clone_of(struct nbl *n)
 	return clone;
 }
 
+/* A clone of a received packet with 14 bytes of its own in front. */
+RIG_UNUSED static struct nbl *with_header(struct nbl *n)
+{
+	struct nbl *clone = clone_of(n);
+
+	ck_assert_int_eq(nbl_retreat(clone, 14, 0, rig.pool), 0);
+	memset(nbl_nb_data(clone->first_nb), 0xa5, 14);
+	return clone;
+}
+
+/* Links the packets of 'n' NBLs into the first. */
+RIG_UNUSED static void join_packets(struct nbl **nbls, uint32_t n)
+{
+	for (uint32_t i = 0; i + 1 < n; i++)
+		nbls[i]->first_nb->next = nbls[i + 1]->first_nb;
+}
+
+RIG_UNUSED static void part_packets(struct nbl **nbls, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		nbls[i]->first_nb->next = NULL;
+		free_any(nbls[i]);
+	}
+}
+
 #endif

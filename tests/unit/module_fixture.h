@@ -314,4 +314,9 @@ RIG_UNUSED static struct nbl *own_packet(struct actor *a)
 	return n;
 }
 
+RIG_UNUSED static struct nbl_module_life *life(uint32_t i)
+{
+	return &rig.stack.modules[i].life;
+}
+
 #endif

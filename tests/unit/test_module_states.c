@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * test_module_states.c - the life of a module, its handlers and
- * options, pausing and restarting the stack.
- */
+/* test_module_states.c - the life of a module, pausing and restarting the stack. */
 #include "unit/module_fixture.h"
 
 /* The linker has all of this program call these, so that memory can run out here. */
@@ -73,95 +70,6 @@ START_TEST(every_event_in_every_state_leads_where_the_rule_says_or_is_rejected_a
 }
 END_TEST
 
-/* ---- handlers ---- */
-
-static void any_chain(struct nbl_filter *f, struct nbl_chain c, uint32_t port, uint32_t flags) { }
-static void any_back(struct nbl_filter *f, struct nbl_chain c, uint32_t flags) { }
-static void any_cancel(struct nbl_filter *f, uint64_t id) { }
-static void any_status(struct nbl_filter *f, const struct nbl_status_indication *s) { }
-
-START_TEST(every_set_of_handlers_is_taken_or_refused_by_the_rules)
-{
-	for (uint32_t set = 0; set < 1u << 6; set++) {
-		for (uint32_t flags = 0; flags < 8; flags++) {
-			const struct nbl_module m = {
-				.version = NBL_MODULE_VERSION, .size = sizeof(m), .name = "set",
-				.flags = (flags & 1 ? NBL_MODULE_ORIGINATES_SENDS : 0) |
-					 (flags & 2 ? NBL_MODULE_ORIGINATES_RECEIVES : 0) |
-					 (flags & 4 ? NBL_MODULE_QUEUES_SENDS : 0),
-				.receive = set & 1 ? any_chain : NULL,
-				.receive_return = set & 2 ? any_back : NULL,
-				.send = set & 4 ? any_chain : NULL,
-				.send_complete = set & 8 ? any_back : NULL,
-				.cancel_send = set & 16 ? any_cancel : NULL,
-				.status = set & 32 ? any_status : NULL,
-			};
-			bool fine = !(flags & 1 && !(set & 8)) && !(flags & 2 && !(set & 2)) &&
-				    !(flags & 4 && !(set & 16)) && !(set & 3 && !(set & 32));
-			char error[128] = "";
-
-			ck_assert_int_eq(nbl_module_check(&m, error, sizeof(error)),
-					 fine ? 0 : -EINVAL);
-			ck_assert_int_eq(!error[0], fine);
-		}
-	}
-}
-END_TEST
-
-START_TEST(a_module_without_the_handlers_it_needs_is_not_put_in)
-{
-	static struct nbl_module m;
-	char error[128] = "";
-
-	begin(1);
-	m = actor_modules[1];
-	m.send_complete = NULL;
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &m, NULL, 0, 0, error, sizeof(error)),
-			 -EINVAL);
-	ck_assert_str_eq(error, "module b originates sends and has no send_complete (TX-16)");
-	m = actor_modules[1];
-	m.version = 1;
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &m, NULL, 0, 0, error, sizeof(error)),
-			 -EINVAL);
-	ck_assert_uint_eq(rig.stack.n_modules, 1);
-	ck_assert_str_eq(trace, "");
-	end();
-}
-END_TEST
-
-/* ---- options ---- */
-
-static const struct {
-	const char *key, *value, *error;
-} options[] = {
-	{ "mandatory", "yes", NULL }, { "mandatory", "no", NULL }, { "bypass", "receive", NULL },
-	{ "bypass", "none", NULL }, { "max-held", "17", NULL }, { "max-share", "100", NULL },
-	{ "soft-age", "0", NULL }, { "hard-age", "5", NULL },
-	{ "mandatory", "1", "a: mandatory must be yes or no, not '1'" },
-	{ "bypass", "all", "a: bypass must be receive, send, both or none, not 'all'" },
-	{ "max-held", "-1", "a: max-held must be a number from 0 to 1000000000, not '-1'" },
-	{ "max-share", "0", "a: max-share must be a number from 1 to 100, not '0'" },
-	{ "max-share", "101", "a: max-share must be a number from 1 to 100, not '101'" },
-	{ "soft-age", "1s", "a: soft-age must be milliseconds from 0 to 86400000, not '1s'" },
-	{ "hard-age", "", "a: hard-age must be milliseconds from 0 to 86400000, not ''" },
-};
-
-START_TEST(the_engines_options_are_taken_out_before_attach_and_checked)
-{
-	const struct nbl_option o = { options[_i].key, options[_i].value };
-	char error[128] = "";
-	int r;
-
-	begin(0);
-	r = add_with(0, 0, &o, 1, error, sizeof(error));
-	ck_assert_int_eq(r, options[_i].error ? -EINVAL : 0);
-	ck_assert_str_eq(error, options[_i].error ? options[_i].error : "");
-	if (!r && !strcmp(o.key, "max-held"))
-		ck_assert_uint_eq(rig.stack.modules[0].settings.limits.max_held, 17);
-	end();
-}
-END_TEST
-
 /* ---- pausing and restarting ---- */
 
 START_TEST(attach_ends_in_paused_and_nothing_is_originated_before_running)
@@ -189,11 +97,6 @@ START_TEST(attach_ends_in_paused_and_nothing_is_originated_before_running)
 	end();
 }
 END_TEST
-
-static struct nbl_module_life *life(uint32_t i)
-{
-	return &rig.stack.modules[i].life;
-}
 
 /* Sets module 0 to 'state', whatever its life allows. */
 static void force_state(enum nbl_module_state state)
@@ -642,138 +545,11 @@ START_TEST(detaching_allocates_nothing)
 }
 END_TEST
 
-/* ---- one at a time ---- */
-
-static _Atomic int inside, overlaps;
-
-static int stay_a_while(struct actor *a)
-{
-	if (atomic_fetch_add(&inside, 1))
-		atomic_fetch_add(&overlaps, 1);
-	rig_sleep_ns(100000);
-	atomic_fetch_sub(&inside, 1);
-	return 0;
-}
-
-static int restart_a_while(struct actor *a, struct nbl_restart *r, char *error, size_t size)
-{
-	return stay_a_while(a);
-}
-
-static void *change(void *arg)
-{
-	for (int i = 0; i < 20; i++) {
-		struct nbl_request r = { .kind = NBL_REQUEST_MTU };
-
-		nbl_stack_restart(&rig.stack);
-		nbl_stack_set_bypass(&rig.stack, 0, i % 4);
-		nbl_stack_request(&rig.stack, &r);
-	}
-	return NULL;
-}
-
-START_TEST(changes_from_several_threads_never_overlap)
-{
-	pthread_t threads[3];
-
-	begin(1);
-	actors[0].pause = stay_a_while;
-	actors[0].restart = restart_a_while;
-	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, change, NULL), 0);
-	for (int i = 0; i < 3; i++)
-		pthread_join(threads[i], NULL);
-	ck_assert_int_eq(overlaps, 0);
-	ck_assert_uint_eq(life(0)->n_rejected, 0);
-	ck_assert_int_eq(life(0)->state, NBL_MODULE_RUNNING);
-	end();
-}
-END_TEST
-
-START_TEST(two_instances_of_one_module_see_their_own_contexts)
-{
-	static struct nbl_module twin;
-
-	begin(1);
-	twin = actor_modules[0];
-	twin.name = "twin";
-	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &twin, &(struct nbl_option){ "as", "c" }, 1,
-					  1, trace, sizeof(trace)), 0);
-	rig_deliver(&rig, 0, 3);
-	rig_settle(&rig);
-	ck_assert_ptr_eq(rig.stack.modules[0].filters[0].f.context, &actors[0]);
-	ck_assert_ptr_eq(rig.stack.modules[1].filters[0].f.context, &actors[2]);
-	ck_assert_uint_eq(actors[0].n_received, 3);
-	ck_assert_uint_eq(actors[2].n_received, 3);
-	rig_check_all_left(&rig);
-	end();
-}
-END_TEST
-
-/* ---- with the lane's thread ---- */
-
-static void *play_kernel(void *arg)
-{
-	while (!rig.world->ready) {
-		for (uint32_t q = 0; q < rig.n_queues; q++) {
-			rig_take(&rig, q, 50);
-			rig_complete(&rig, q, 50);
-			/* modules that hold all they get must not be told to stop (RX-06) */
-			if (rig_delivered(&rig) - rig_left(&rig) < 180)
-				rig_deliver(&rig, q, 20);
-		}
-		sched_yield();
-	}
-	return NULL;
-}
-
-START_TEST(changes_beside_a_running_lane_lose_and_reorder_nothing)
-{
-	uint64_t until = rig_now_ns() + 700000000;
-	pthread_t kernel;
-	int n = 0;
-
-	begin(1);
-	rig.stack.pause_timeout_ms = 2000;
-	rig.stack.drain_ms = 100;
-	ck_assert_int_eq(nbl_lane_start(&rig.lane), 0);
-	rig.stack.lanes_run = true;
-	ck_assert_int_eq(pthread_create(&kernel, NULL, play_kernel, NULL), 0);
-	for (; rig_now_ns() < until; n++) {
-		const struct nbl_option o[] = { { "max-share", "100" }, { "ms", "1" } };
-		int i = nbl_stack_find(&rig.stack, "delay");
-		char error[128];
-
-		trace[0] = '\0';
-		if (i >= 0)
-			ck_assert_int_eq(nbl_stack_remove(&rig.stack, (uint32_t)i), 0);
-		else
-			ck_assert_int_eq(nbl_stack_insert(&rig.stack, &nbl_module_delay, o, 2,
-							  (uint32_t)n / 2 % 2, error,
-							  sizeof(error)), 0);
-		rig_sleep_ns(3000000);
-	}
-	rig.world->ready = 1;
-	pthread_join(kernel, NULL);
-	nbl_lane_stop(&rig.lane);
-	rig.stack.lanes_run = false;
-	rig_settle(&rig);
-	ck_assert_int_gt(n, 20);
-	ck_assert_uint_gt(rig_delivered(&rig), 1000);
-	rig_check_all_left(&rig);
-	end();
-}
-END_TEST
-
 int main(void)
 {
 	const struct rig_test tests[] = {
 		{ every_event_in_every_state_leads_where_the_rule_says_or_is_rejected_and_counted,
 		  1 },
-		{ every_set_of_handlers_is_taken_or_refused_by_the_rules, 1 },
-		{ a_module_without_the_handlers_it_needs_is_not_put_in, 1 },
-		{ the_engines_options_are_taken_out_before_attach_and_checked,
-		  (int)N_ELEMENTS(options) },
 		{ attach_ends_in_paused_and_nothing_is_originated_before_running, 1 },
 		{ packets_come_to_a_module_in_running_and_pausing_only, NBL_N_MODULE_STATES },
 		{ a_send_into_a_paused_stack_is_completed_paused_and_the_ring_untouched, 1 },
@@ -790,9 +566,6 @@ int main(void)
 		{ a_pending_pause_is_waited_for_until_its_module_says_so, 1 },
 		{ all_of_the_stack_passes_on_what_it_holds_when_one_is_put_in, 1 },
 		{ detaching_allocates_nothing, 1 },
-		{ changes_from_several_threads_never_overlap, 1 },
-		{ two_instances_of_one_module_see_their_own_contexts, 1 },
-		{ changes_beside_a_running_lane_lose_and_reorder_nothing, 1 },
 	};
 
 	return rig_run("module_states", tests, N_ELEMENTS(tests));

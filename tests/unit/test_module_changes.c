@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test_module_changes.c - changes of the stack by several threads, and beside a running lane. */
+#include "unit/module_fixture.h"
+
+/* ---- one at a time ---- */
+
+static _Atomic int inside, overlaps;
+
+static int stay_a_while(struct actor *a)
+{
+	if (atomic_fetch_add(&inside, 1))
+		atomic_fetch_add(&overlaps, 1);
+	rig_sleep_ns(100000);
+	atomic_fetch_sub(&inside, 1);
+	return 0;
+}
+
+static int restart_a_while(struct actor *a, struct nbl_restart *r, char *error, size_t size)
+{
+	return stay_a_while(a);
+}
+
+static void *change(void *arg)
+{
+	for (int i = 0; i < 20; i++) {
+		struct nbl_request r = { .kind = NBL_REQUEST_MTU };
+
+		nbl_stack_restart(&rig.stack);
+		nbl_stack_set_bypass(&rig.stack, 0, i % 4);
+		nbl_stack_request(&rig.stack, &r);
+	}
+	return NULL;
+}
+
+START_TEST(changes_from_several_threads_never_overlap)
+{
+	pthread_t threads[3];
+
+	begin(1);
+	actors[0].pause = stay_a_while;
+	actors[0].restart = restart_a_while;
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, change, NULL), 0);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(overlaps, 0);
+	ck_assert_uint_eq(life(0)->n_rejected, 0);
+	ck_assert_int_eq(life(0)->state, NBL_MODULE_RUNNING);
+	end();
+}
+END_TEST
+
+START_TEST(two_instances_of_one_module_see_their_own_contexts)
+{
+	static struct nbl_module twin;
+
+	begin(1);
+	twin = actor_modules[0];
+	twin.name = "twin";
+	ck_assert_int_eq(nbl_stack_insert(&rig.stack, &twin, &(struct nbl_option){ "as", "c" }, 1,
+					  1, trace, sizeof(trace)), 0);
+	rig_deliver(&rig, 0, 3);
+	rig_settle(&rig);
+	ck_assert_ptr_eq(rig.stack.modules[0].filters[0].f.context, &actors[0]);
+	ck_assert_ptr_eq(rig.stack.modules[1].filters[0].f.context, &actors[2]);
+	ck_assert_uint_eq(actors[0].n_received, 3);
+	ck_assert_uint_eq(actors[2].n_received, 3);
+	rig_check_all_left(&rig);
+	end();
+}
+END_TEST
+
+/* ---- with the lane's thread ---- */
+
+static void *play_kernel(void *arg)
+{
+	while (!rig.world->ready) {
+		for (uint32_t q = 0; q < rig.n_queues; q++) {
+			rig_take(&rig, q, 50);
+			rig_complete(&rig, q, 50);
+			/* modules that hold all they get must not be told to stop (RX-06) */
+			if (rig_delivered(&rig) - rig_left(&rig) < 180)
+				rig_deliver(&rig, q, 20);
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+START_TEST(changes_beside_a_running_lane_lose_and_reorder_nothing)
+{
+	uint64_t until = rig_now_ns() + 700000000;
+	pthread_t kernel;
+	int n = 0;
+
+	begin(1);
+	rig.stack.pause_timeout_ms = 2000;
+	rig.stack.drain_ms = 100;
+	ck_assert_int_eq(nbl_lane_start(&rig.lane), 0);
+	rig.stack.lanes_run = true;
+	ck_assert_int_eq(pthread_create(&kernel, NULL, play_kernel, NULL), 0);
+	for (; rig_now_ns() < until; n++) {
+		const struct nbl_option o[] = { { "max-share", "100" }, { "ms", "1" } };
+		int i = nbl_stack_find(&rig.stack, "delay");
+		char error[128];
+
+		trace[0] = '\0';
+		if (i >= 0)
+			ck_assert_int_eq(nbl_stack_remove(&rig.stack, (uint32_t)i), 0);
+		else
+			ck_assert_int_eq(nbl_stack_insert(&rig.stack, &nbl_module_delay, o, 2,
+							  (uint32_t)n / 2 % 2, error,
+							  sizeof(error)), 0);
+		rig_sleep_ns(3000000);
+	}
+	rig.world->ready = 1;
+	pthread_join(kernel, NULL);
+	nbl_lane_stop(&rig.lane);
+	rig.stack.lanes_run = false;
+	rig_settle(&rig);
+	ck_assert_int_gt(n, 20);
+	ck_assert_uint_gt(rig_delivered(&rig), 1000);
+	rig_check_all_left(&rig);
+	end();
+}
+END_TEST
+
+int main(void)
+{
+	const struct rig_test tests[] = {
+		{ changes_from_several_threads_never_overlap, 1 },
+		{ two_instances_of_one_module_see_their_own_contexts, 1 },
+		{ changes_beside_a_running_lane_lose_and_reorder_nothing, 1 },
+	};
+
+	return rig_run("module_changes", tests, N_ELEMENTS(tests));
+}

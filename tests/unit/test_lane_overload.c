@@ -28,7 +28,7 @@ static void begin_with(uint32_t most_posted)
 	ck_assert_uint_eq(lane_queue(0)->n_posted, most_posted ? most_posted : RING);
 }
 
-/* A turn while so many came, all of which the kernel then sends. Returns how many there was room for. */
+/* A turn while so many came, all of which the kernel then sends. Returns how many had room. */
 static uint32_t turn(uint32_t n)
 {
 	uint32_t delivered = rig_deliver(&rig, 0, n);

@@ -76,7 +76,7 @@ struct port_snapshot {
 	bool zerocopy;
 	bool up;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-	uint64_t overloads;		/* times that more came, for long, than its workers could handle */
+	uint64_t overloads;		/* times that too much came, for long, for its workers */
 	/* the kernel's own losses at this port's sockets; part of received and dropped */
 	uint64_t kernel_rx_ring_full, kernel_fill_empty, kernel_rx_dropped;
 	/* outside received: what the programs sent past the worker */

@@ -384,8 +384,8 @@ const struct nbl_module nbl_module_reasm = {
 	.version = NBL_MODULE_VERSION,
 	.size = sizeof(struct nbl_module),
 	.name = "reasm",
-	.help =
-		"puts IP fragments together by reference, and drops datagrams whose fragments overlap",
+	.help = "puts IP fragments together by reference, and drops datagrams whose fragments "
+		"overlap",
 	.options_help =
 		"max-frames=held per lane (1024) max-datagrams=1..1024 (256) timeout=ms (1000) "
 			"out=fragments|whole tiny=drop|pass",

@@ -38,15 +38,15 @@ struct nbl_queue_figures {
 struct nbl_module_figures {
 	uint64_t packets;
 	int64_t held;
-	uint64_t faults;		/* broken rules: kept more, or gave back more, than it may */
+	uint64_t faults;		/* kept, or gave back, more than it may */
 };
 
 /* NBLs that did not come by a ring, and copying: not among 'received' and the outcomes. */
 struct nbl_originated_figures {
 	uint64_t entered;		/* by nbl_lane_enter_nbl() */
-	uint64_t sent, failed;		/* NBLs completed by the kernel; those refused or not sent */
+	uint64_t sent, failed;		/* NBLs the kernel completed; refused or not sent */
 	uint64_t packets, bytes;	/* the kernel sent of them */
-	uint64_t copied;		/* packets copied to be sent: several segments, or foreign frames */
+	uint64_t copied;		/* packets copied to be sent: segments, foreign frames */
 	uint64_t borrowed;		/* packets indicated with RESOURCES */
 	uint64_t looped;		/* loopback copies */
 	uint64_t unwanted;		/* packets no binding wanted */
@@ -62,7 +62,8 @@ struct nbl_lane_figures {
 	uint64_t sleeps, kicks;
 	struct nbl_module_figures modules[NBL_MAX_MODULES + 1];		/* by id */
 	uint64_t drops[NBL_N_PLACES][NBL_N_OUTCOMES];
-	struct nbl_queue_figures queues[NBL_N_SIDES * NBL_MAX_QUEUES];	/* of this lane, lower ones first */
+	/* of this lane, lower ones first */
+	struct nbl_queue_figures queues[NBL_N_SIDES * NBL_MAX_QUEUES];
 };
 
 struct nbl_lane_block {
@@ -73,7 +74,8 @@ struct nbl_lane_block {
 
 /* Bytes of a lane block, rounded up to cache lines. */
 #define NBL_LANE_BLOCK_SIZE \
-	((uint32_t)((sizeof(struct nbl_lane_block) + NBL_CACHE_LINE - 1) / NBL_CACHE_LINE * NBL_CACHE_LINE))
+	((uint32_t)((sizeof(struct nbl_lane_block) + NBL_CACHE_LINE - 1) / NBL_CACHE_LINE * \
+		    NBL_CACHE_LINE))
 
 /*
  * Publishes 'f' (borrows) with its first n_queues queues. 'with_drops': the drops
@@ -82,7 +84,10 @@ struct nbl_lane_block {
 void nbl_figures_publish(struct nbl_lane_block *block, const struct nbl_lane_figures *f,
 			 uint32_t n_queues, bool with_drops);
 
-/* Reads the figures of one moment (fills), with all queues. Any process; retries while the lane publishes. */
+/*
+ * Reads the figures of one moment (fills), with all queues. Any process; retries while the
+ * lane publishes.
+ */
 void nbl_figures_read(const struct nbl_lane_block *block, struct nbl_lane_figures *ret);
 
 /* Packets received whose outcome is open. */

@@ -3,8 +3,9 @@
 #include "core/nbl_internal.h"
 #include "stack/lane.h"
 
-#define OVERLOAD_PART	4u				/* of the frames are posted in overload, */
-#define OVERLOAD_LEAST	(2 * NBL_TURN_BURSTS * NBL_BURST)	/* but two turns of them: one here, one coming */
+/* In overload one in so many frames is posted, but two turns of them: one here, one coming. */
+#define OVERLOAD_PART	4u
+#define OVERLOAD_LEAST	(2 * NBL_TURN_BURSTS * NBL_BURST)
 
 /* 'frame' is on a free list and not free any more. */
 static void unlist(struct nbl_lane_queue *lq, uint32_t frame)
@@ -85,7 +86,7 @@ static inline bool is_from(const struct nbl_lane *lane, const struct nbl *n)
 	return n->kind == NBL_KIND_RECEIVE && nbl_lane_home_queue(n)->lane == lane;
 }
 
-/* Gives 'n', which has more to it than a frame, back where it is from, or into 'ended' to be given. */
+/* Gives 'n', which has more to it than a frame, back where it is from, or into 'ended'. */
 static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *ended)
 {
 	enum nbl_origin origin;

@@ -13,8 +13,8 @@
 
 #include "core/nbl_internal.h"
 
-#define SPIN_NS		50000ull	/* stays awake this long after work: sleeping costs more than it saves */
-#define SENDING_WAIT_NS	1000000ull	/* completions come without a wake-up; doubled while none does */
+#define SPIN_NS		50000ull	/* awake after work: sleeping would cost more */
+#define SENDING_WAIT_NS	1000000ull	/* for completions, which wake nobody; doubled */
 #define MOST_DOUBLINGS	7
 #define LONGEST_WAIT_NS	1000000000ull
 #define CONTEXT_SIZE	256	/* bytes for modules' contexts on a received NBL (DM-13) */
@@ -218,7 +218,7 @@ void nbl_lane_publish(struct nbl_lane *lane)
 		lane->drops_changed--;
 }
 
-/* Under load several bursts share one call to the kernel, one look at the clock, one publication. */
+/* Under load several bursts share a call to the kernel, a look at the clock, a publication. */
 static uint32_t receive_bursts(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
 	uint32_t moved = 0, n = NBL_BURST;

@@ -5,7 +5,8 @@
  *
  *   receive.c     RX ring -> chain -> first handler
  *   transmit.c    last handler -> TX ring; completion ring -> returns
- *   originated.c  the same for NBLs that are not a received frame alone: clones, copies, several packets
+ *   originated.c  the same for NBLs that are more, or other, than one received frame;
+ *                 originated_notes.c: what is being sent of them
  *   homecoming.c  frames home, fill ring; from other threads too
  *   entry.c       NBLs that enter the paths by no ring: injected ones, a binding's
  *   adopt.c       what a successor does with what a dead lane left
@@ -50,7 +51,7 @@ struct nbl_lane_queue {
 	struct nbl_chain waiting;	/* for room in its TX ring, in order (originated.c) */
 	bool overloaded;		/* its RX ring stood for long: few frames are posted */
 	bool short_of_frames;		/* nbl_lane_is_short() said so last */
-	bool drained;			/* nothing was with the kernel once since adoption (adopt.c) */
+	bool drained;			/* once since adoption the kernel had nothing (adopt.c) */
 	bool down;			/* the interface was gone or down at the last kick */
 	bool stuck;			/* the last kick got nothing sent */
 };
@@ -82,21 +83,21 @@ struct nbl_lane_filter {
 	struct nbl_lane *lane;
 	struct nbl_stack_module *of;	/* what all lanes share of it */
 	struct nbl_stack *stack;
-	struct nbl_lane_filter *below;	/* whose indications come here next; NULL: nobody's but the lane's */
+	struct nbl_lane_filter *below;	/* who indicates to it; NULL: the lane alone */
 	uint32_t depth;			/* of its handlers within each other */
-	int64_t complained;		/* packets kept, or given back, against the rules: those in 'faults' */
+	int64_t complained;		/* packets that 'faults' has counted already */
 	int64_t most_held;		/* on this lane, before it is only lent packets (HP-04) */
-	uint8_t gate;			/* enum nbl_gate (hops.h): what comes to it in its state and health */
+	uint8_t gate;			/* enum nbl_gate (hops.h): what comes to it now */
 	_Atomic bool pause_pending;	/* its pause() is not done (FS-04) */
 	_Atomic bool wake_wanted;	/* by nbl_filter_wake(): timer() is due */
 	uint64_t lent, skipped;		/* packets, at its limit */
-	uint64_t n_past;		/* of these, on their way and to go past it on their way back; at least */
+	uint64_t n_past;		/* of these at least, to go past it on their way back */
 };
 
 struct nbl_lane {
 	/* the turn's own */
 	struct nbl_memory *memory;
-	struct nbl *nbls;		/* descriptor of each frame; shared by lanes, each its own */
+	struct nbl *nbls;		/* of each frame; shared by lanes, each its own */
 	struct nbl_lane_queue *queues;	/* lower ones first */
 	uint32_t n_queues, n_lower;
 	uint32_t frame_shift;		/* log2 of the frame size */
@@ -112,14 +113,15 @@ struct nbl_lane {
 	struct nbl_lane_filter *filters[NBL_MAX_MODULES];	/* from the lower port upward */
 	uint32_t n_filters;
 	struct nbl_lane_filter edge;	/* stands for the ports where a hop needs a filter */
-	struct { nbl_end_fn end; void *arg; } ends[NBL_N_ORIGINS];	/* who gets originated NBLs back */
-	struct nbl_pool *pool;		/* the adapter's: descriptors and frames its ports can send; NULL in some tests */
+	/* who gets originated NBLs back */
+	struct { nbl_end_fn end; void *arg; } ends[NBL_N_ORIGINS];
+	struct nbl_pool *pool;		/* the adapter's, which its ports can send; NULL in tests */
 	struct nbl_bindings *bindings;	/* NULL: only the upper port receives */
 	struct nbl_history *history;	/* NULL: transfers are not noted */
-	struct nbl_ports *ports;	/* numbers that sends may name (ports.h); NULL: only the default port */
-	struct nbl_lane_sends *sends;	/* what is being sent and is not a received frame by itself (originated.c) */
+	struct nbl_ports *ports;	/* that sends may name; NULL: only the default port */
+	struct nbl_lane_sends *sends;	/* other than received frames by themselves */
 	uint64_t (*clock_ns)(void);	/* NULL: CLOCK_MONOTONIC */
-	bool parses;			/* somebody wants types: fill them before the first handler */
+	bool parses;			/* somebody wants types before the first handler */
 	bool harvests;			/* the XDP programs leave metadata */
 	bool closed;			/* the stack is pausing: nothing is taken off RX rings */
 	/* frames were inherited that were sent nobody knows how often: adopt.c */
@@ -153,7 +155,7 @@ struct nbl_lane {
 enum nbl_takeover {
 	NBL_TAKEOVER_FRESH,		/* there was none */
 	NBL_TAKEOVER_REPLAY,		/* it was ended from outside: its last burst runs again */
-	NBL_TAKEOVER_DROP,		/* it crashed: its last burst may be why, so it is dropped */
+	NBL_TAKEOVER_DROP,		/* it crashed: its last burst, maybe why, is dropped */
 };
 
 /* What the audit found, over all lanes it was added up from. */
@@ -176,17 +178,24 @@ NBL_MUST_CHECK int nbl_lane_init(struct nbl_lane *lane, uint32_t index, struct n
 /* Frees what the lane has; its thread must not run. */
 void nbl_lane_done(struct nbl_lane *lane);
 
-NBL_MUST_CHECK int nbl_lane_start(struct nbl_lane *lane);	/* starts the thread; 0 or negative errno */
+/* Starts the thread. 0 or negative errno. */
+NBL_MUST_CHECK int nbl_lane_start(struct nbl_lane *lane);
 void nbl_lane_stop(struct nbl_lane *lane);			/* ends it after its turn, waits */
 
-/* Brings the thread to rest between two turns, and lets it go on. While parked the caller acts for the lane. */
+/*
+ * Brings the thread to rest between two turns, and lets it go on. While parked the caller acts
+ * for the lane.
+ */
 void nbl_lane_park(struct nbl_lane *lane);
 void nbl_lane_unpark(struct nbl_lane *lane);
 
 /* One turn. Lane thread, or for tests. Returns the number of entries it moved. */
 uint32_t nbl_lane_turn(struct nbl_lane *lane);
 
-/* Makes the calling thread act for 'lane' (NULL: none), so that frames come home directly. Returns the one before. */
+/*
+ * Makes the calling thread act for 'lane' (NULL: none), so that frames come home directly.
+ * Returns the one before.
+ */
 struct nbl_lane *nbl_lane_enter(struct nbl_lane *lane);
 bool nbl_lane_is_current(const struct nbl_lane *lane);
 
@@ -221,11 +230,15 @@ void nbl_lane_run_burst(struct nbl_lane *lane, struct nbl_lane_queue *lq,
 
 /*
  * True while so many frames of 'lq' are in modules' hands that its fill ring may run dry: chains
- * are then indicated with NBL_RECEIVE_RESOURCES, until well below. Lane thread. Rules: RX-06, HP-03.
+ * are then indicated with NBL_RECEIVE_RESOURCES, until well below. Lane thread.
+ * Rules: RX-06, HP-03.
  */
 bool nbl_lane_is_short(const struct nbl_lane *lane, struct nbl_lane_queue *lq);
 
-/* Marks 'n' as HELD if it is in HAND; so all of the burst that its handlers kept, at no cost if they kept none. */
+/*
+ * Marks 'n' as HELD if it is in HAND; so all of the burst that its handlers kept, at no cost if
+ * they kept none.
+ */
 void nbl_lane_mark_kept(struct nbl_lane *lane, const struct nbl *n);
 void nbl_lane_mark_held(struct nbl_lane *lane);
 
@@ -246,7 +259,10 @@ void nbl_lane_enter_nbl(struct nbl_lane *lane, enum nbl_entry entry, struct nbl 
 /* Runs what was entered, and returns how many. Lane thread. */
 uint32_t nbl_lane_run_entered(struct nbl_lane *lane);
 
-/* Says who gets NBLs of 'origin' back (borrows arg; for modules link.c does). Before the lane runs, or while it is parked. */
+/*
+ * Says who gets NBLs of 'origin' back (borrows arg; for modules link.c does). Before the lane
+ * runs, or while it is parked.
+ */
 void nbl_lane_set_end(struct nbl_lane *lane, enum nbl_origin origin, nbl_end_fn end, void *arg);
 
 /*
@@ -255,9 +271,12 @@ void nbl_lane_set_end(struct nbl_lane *lane, enum nbl_origin origin, nbl_end_fn 
  */
 uint32_t nbl_lane_for(const struct nbl_lane *lanes, uint32_t n_lanes, const struct nbl *n);
 
-/* ---- originated.c: lane thread ---- */
+/* ---- originated.c, originated_notes.c: lane thread ---- */
 
-/* Room for all that the rings of 'lane' can hold; freed by nbl_lane_sends_free(), NULL is fine. 0 or -ENOMEM. */
+/*
+ * Room for all that the rings of 'lane' can hold; freed by nbl_lane_sends_free(), NULL is fine.
+ * 0 or -ENOMEM.
+ */
 NBL_MUST_CHECK int nbl_lane_sends_new(struct nbl_lane *lane);
 void nbl_lane_sends_free(struct nbl_lane_sends *s);
 
@@ -279,21 +298,31 @@ bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, u
 
 /*
  * True if the completion of 'frame' on 'lq' is that of the frame sent by itself, and not of those
- * that it was sent for since, whose completions are still to come. Before nbl_lane_end_originated().
+ * that it was sent for since, whose completions are still to come. Before
+ * nbl_lane_end_originated().
  */
 bool nbl_lane_end_plain(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame);
 
-/* The device refused the entry in 'slot' of the TX ring of 'lq', of 'frame' (M7). False if it is not noted. */
-bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame,
-			       uint32_t slot);
+/*
+ * The device refused the entry in 'slot' of the TX ring of 'lq', of 'frame' (M7). False if it is
+ * not noted.
+ */
+bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq,
+			       uint32_t frame, uint32_t slot);
 
 /* True if 'n', a received frame's (borrows), is itself being sent, and not only clones of it. */
 bool nbl_lane_is_sending(const struct nbl_lane *lane, const struct nbl *n);
 
-/* For the audit, at rest: what is wrong with these notes, and of which frame; NULL: nothing. Returns borrowed, for ever. */
+/*
+ * For the audit, at rest: what is wrong with these notes, and of which frame; NULL: nothing.
+ * Returns borrowed, for ever.
+ */
 const char *nbl_lane_sends_fault(const struct nbl_lane *lane, uint32_t *ret_frame);
 
-/* Tries what waits for room again, shows it to the kernel, and returns how many went or were refused. */
+/*
+ * Tries what waits for room again, shows it to the kernel, and returns how many went or were
+ * refused.
+ */
 uint32_t nbl_lane_send_waiting(struct nbl_lane *lane);
 
 /* Completes what waits for room with this cancel id, SEND_ABORTED. Rules: CN-02, CN-04. */
@@ -336,7 +365,10 @@ NBL_MUST_CHECK int nbl_lanes_make_pool(struct nbl_lane *lanes, uint32_t n_lanes,
  */
 void nbl_lane_end_send(struct nbl_lane *lane, struct nbl *n, enum nbl_side side, bool was_lent);
 
-/* Tries to get a free TX slot of 'lq', by a call to the kernel if need be (A16). Runs no handler. False if there is none. */
+/*
+ * Tries to get a free TX slot of 'lq', by a call to the kernel if need be (A16). Runs no
+ * handler. False if there is none.
+ */
 bool nbl_lane_make_room(struct nbl_lane *lane, struct nbl_lane_queue *lq);
 
 /* Notes in 'n' why it was not sent out of 'side'. */
@@ -345,7 +377,10 @@ void nbl_lane_refuse(struct nbl *n, enum nbl_outcome why, enum nbl_side side);
 /* Shows the kernel what was written to the TX rings; sends nothing yet. */
 void nbl_lane_publish_tx(struct nbl_lane *lane);
 
-/* Has the kernel send what is published, in as many calls as that needs. Returns how many entries it took. */
+/*
+ * Has the kernel send what is published, in as many calls as that needs. Returns how many
+ * entries it took.
+ */
 uint32_t nbl_lane_kick(struct nbl_lane *lane, struct nbl_lane_queue *lq);
 
 /*
@@ -376,16 +411,19 @@ uint32_t nbl_lane_take_returns(struct nbl_lane *lane);
 #define NBL_OVERLOAD_NS 100000000ull	/* what stands for so long is no burst */
 
 /*
- * The RX ring of 'lq' stands if a turn did not empty it. Is it in overload, that is, has it stood for
- * NBL_OVERLOAD_NS, a fraction of its frames is posted, until a turn empties it: then packets wait
- * a fraction of the time, in memory that caches hold. Counted in its figures.
+ * The RX ring of 'lq' stands if a turn did not empty it. When it has stood for NBL_OVERLOAD_NS
+ * it is in overload: a fraction of its frames is posted, until a turn empties it. Packets then
+ * wait a fraction of the time, in memory that caches hold. Counted in its figures.
  */
 void nbl_lane_note_backlog(const struct nbl_lane *lane, struct nbl_lane_queue *lq, bool stands);
 
 /* Posts free frames of 'lq' for receive, as many as are wanted. Returns how many. */
 uint32_t nbl_lane_fill(struct nbl_lane *lane, struct nbl_lane_queue *lq);
 
-/* The release() of receive NBLs (takes): home at once on the lane's thread, else by nbl_returns_push(). Any thread. */
+/*
+ * The release() of receive NBLs (takes): home at once on the lane's thread, else by
+ * nbl_returns_push(). Any thread.
+ */
 void nbl_lane_release_home(struct nbl_home *home, struct nbl *n);
 
 /* ---- adopt.c, audit.c: lane at rest ---- */
@@ -425,7 +463,10 @@ static inline struct nbl_lane_queue *nbl_lane_home_queue(const struct nbl *n)
 						 offsetof(struct nbl_lane_queue, home));
 }
 
-/* Counts a move the ledger refused of a frame in state 'was': quarantined, its packet with it. Lane thread. */
+/*
+ * Counts a move the ledger refused of a frame in state 'was': quarantined, its packet with it.
+ * Lane thread.
+ */
 void nbl_lane_refused(struct nbl_lane *lane, uint32_t frame, int was);
 
 /*
@@ -451,7 +492,10 @@ static inline void nbl_lane_count(struct nbl_lane *lane, enum nbl_frame_state fr
 	lane->figures.frames[to] += n;
 }
 
-/* Moves 'frame' to the entry 'to', in ledger and figures. False, with its packet counted as quarantined, if it may not. */
+/*
+ * Moves 'frame' to the entry 'to', in ledger and figures. False, with its packet counted as
+ * quarantined, if it may not.
+ */
 static inline bool nbl_lane_move_to(struct nbl_lane *lane, uint32_t frame, uint32_t from,
 				    struct nbl_ledger_entry to)
 {
@@ -465,7 +509,10 @@ static inline bool nbl_lane_move_to(struct nbl_lane *lane, uint32_t frame, uint3
 	return false;
 }
 
-/* Moves 'frame' in ledger and figures. False, with its packet counted as quarantined, if it may not. */
+/*
+ * Moves 'frame' in ledger and figures. False, with its packet counted as quarantined, if it may
+ * not.
+ */
 static inline bool nbl_lane_move(struct nbl_lane *lane, uint32_t frame, uint32_t from,
 				 enum nbl_frame_state to, uint32_t slot)
 {

@@ -85,7 +85,7 @@ static struct nbl *put_together(const struct nbl_lane *lane, const struct nbl_la
 
 	if (lane->harvests)
 		nbl_metadata_harvest(parts[0]);
-	parts[0]->holder = NBL_PLACE_WORKER;	/* not who had its frame last: the whole is none of his */
+	parts[0]->holder = NBL_PLACE_WORKER;	/* not who had its frame last */
 	if (!lane->pool || nbl_alloc_reassembled(parts, n, &all, lane->pool, lane->pool, &whole))
 		return NULL;
 	whole->source_handle = lq->handle;

@@ -31,6 +31,7 @@
 #include "modules/modules.h"
 #include "port/mem_queue.h"
 #include "stack/stack.h"
+#include "unit/run.h"
 
 #define RIG_MAX_QUEUES 8
 #define RIG_LENGTH 64u			/* bytes of a packet */
@@ -550,28 +551,10 @@ RIG_UNUSED static void rig_sleep_ns(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
-struct rig_test {
-	const TTest *test;
-	int n_cases;			/* it is run with _i from 0 to this */
-};
-
 /* Runs 'tests'; returns the exit status of the program. */
-RIG_UNUSED static int rig_run(const char *name, const struct rig_test *tests, size_t n_tests)
+RIG_UNUSED static int rig_run(const char *name, const struct unit_test *tests, size_t n_tests)
 {
-	Suite *suite = suite_create(name);
-	TCase *tc = tcase_create(name);
-	SRunner *runner;
-	int n_failed;
-
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < n_tests; i++)
-		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].n_cases);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_with(name, tests, n_tests, 60, NULL, NULL);
 }
 
 #endif

@@ -25,6 +25,7 @@
 #include "core/pool_internal.h"
 #include "modules/modules.h"
 #include "modules/reasm.h"
+#include "unit/run.h"
 
 #define FIX_UNUSED __attribute__((unused))
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
@@ -568,28 +569,9 @@ FIX_UNUSED static struct nbl *fix_only_one(enum reasm_direction direction)
 	return fix.went[direction].nbls[0];
 }
 
-struct fix_test {
-	const TTest *test;
-	int n_cases;
-};
-
-static int fix_run(const char *name, const struct fix_test *tests, size_t n_tests)
+static int fix_run(const char *name, const struct unit_test *tests, size_t n_tests)
 {
-	Suite *suite = suite_create(name);
-	TCase *tc = tcase_create(name);
-	SRunner *runner;
-	int n_failed;
-
-	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, fix_setup, fix_teardown);
-	for (size_t i = 0; i < n_tests; i++)
-		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].n_cases);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_with(name, tests, n_tests, 120, fix_setup, fix_teardown);
 }
 
 #endif

@@ -757,7 +757,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ killed_at_random_with_replay_loses_and_duplicates_nothing_and_keeps_order, 1 },
 		{ killed_at_random_with_drop_loses_at_most_a_burst_a_death_and_counts_it, 1 },
 		{ killed_at_random_while_frames_are_shared_no_frame_is_lost_or_posted_while_sent,

@@ -627,7 +627,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ frames_of_the_pool_are_audited_against_its_own_count, 1 },
 		{ every_seeded_corruption_is_reported, (int)N_ELEMENTS(corruptions) },
 		{ every_corruption_of_what_is_sent_for_others_is_reported,

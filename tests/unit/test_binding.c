@@ -529,7 +529,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ RX_02_each_binding_gets_its_own_of_a_mixed_chain_in_order_with_their_count, 1 },
 		{ PT_05_a_binding_without_types_gets_everything_and_one_with_types_only_those, 1 },
 		{ PT_05_the_upper_port_gets_only_the_types_it_is_told, 1 },

@@ -683,7 +683,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ SH_04_what_a_binding_sends_leaves_in_order_and_completes_to_it_alone, 1 },
 		{ DM_07_a_send_that_fails_completes_with_the_status_that_says_why, 1 },
 		{ SH_04_what_is_not_its_own_to_send_is_refused_whole_and_counted, N_NOT_TO_SEND },

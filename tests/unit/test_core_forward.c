@@ -363,7 +363,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ DV_12_received_packets_leave_as_children_without_a_copy_and_parents_follow, 1 },
 		{ DV_12_a_frame_is_posted_again_only_when_the_child_that_was_sent_is_freed, 1 },
 		{ DV_12_what_is_lent_is_sent_as_copies_and_its_frame_is_free_at_once, 1 },

@@ -372,7 +372,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ DM_05_parent_and_child_count_pass_through_three_modules_unchanged, 1 },
 		{ DM_12_protocol_reserved_is_the_same_before_sending_and_after_completion, 2 },
 		{ DV_11_nbs_and_segments_come_back_as_they_were_handed_over, 1 },

@@ -103,7 +103,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ figures_are_of_one_moment_however_fast_they_are_published, 1 },
 		{ drops_are_in_whatever_copy_of_the_figures_is_read, 1 },
 		{ module_figures_are_published, 1 },

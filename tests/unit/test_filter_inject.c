@@ -578,7 +578,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ IN_12_absorbed_originals_are_sent_on_without_a_clone_and_in_order, 2 },
 		{ IN_07_an_original_may_go_without_a_completion_function_and_comes_home, 1 },
 		{ PE_01_a_pended_original_that_is_not_injected_was_discarded, 1 },

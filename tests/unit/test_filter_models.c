@@ -449,7 +449,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ CL_08_inspecting_inline_sees_all_and_changes_nothing, 1 },
 		{ CL_08_modifying_inline_sends_the_marked_packet_in_place_of_the_original, 8 },
 		{ IN_08_what_is_injected_at_the_ip_layer_does_not_meet_the_layers_below_again, 1 },

@@ -310,7 +310,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ CL_05_a_rule_blocks_what_it_matches_and_nothing_else_and_each_is_its_drop, 2 },
 		{ FS_11_a_way_without_rules_is_shown_to_nobody, 2 },
 		{ CL_06_packets_the_gate_stops_are_counted_and_pass_in_order_with_the_others, 1 },

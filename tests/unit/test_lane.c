@@ -487,7 +487,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ packets_cross_both_ways_in_order_and_unchanged, (int)N_ELEMENTS(shapes) },
 		{ outcomes_say_which_side_a_packet_left_on, 1 },
 		{ a_burst_is_sent_by_one_store_and_given_back_after_it, 1 },

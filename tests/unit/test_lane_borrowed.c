@@ -460,7 +460,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ with_eight_frames_left_chains_are_lent_until_there_is_room_again, 1 },
 		{ with_half_of_the_frames_held_nothing_is_ever_lent, 1 },
 		{ at_the_brink_chains_are_lent_and_no_packet_is_lost, 1 },

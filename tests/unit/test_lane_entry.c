@@ -280,7 +280,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ what_enters_runs_through_the_stack_in_order_and_out_of_its_side, NBL_N_ENTRIES },
 		{ both_entrances_are_run_and_each_nbl_once, 1 },
 		{ an_absorbed_original_is_sent_again_and_home_once_nobody_references_it, 4 },

@@ -118,7 +118,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ a_queue_that_stands_is_kept_short_until_it_is_emptied, 1 },
 		{ a_burst_that_ends_in_time_keeps_its_room, 1 },
 		{ too_few_to_spare_any_are_all_posted, 1 },

@@ -291,7 +291,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ frames_taken_and_given_are_told_in_the_ledger, 1 },
 		{ a_successor_gets_every_frame_that_the_kernel_does_not_have, 1 },
 		{ a_frame_still_out_is_not_written_by_the_successor, 1 },

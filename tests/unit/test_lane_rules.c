@@ -519,7 +519,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ an_outcome_that_does_not_exist_counts_as_returned, 1 },
 		{ a_packet_given_back_twice_is_counted_and_its_frame_unharmed, 1 },
 		{ a_packet_sent_twice_leaves_once_and_its_frame_is_put_aside, 1 },

@@ -510,7 +510,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ an_nbl_of_three_packets_ends_once_after_completions_in_any_order, 6 },
 		{ one_packet_the_device_refuses_fails_its_nbl_and_no_other, 1 },
 		{ one_frame_is_sent_for_four_clones_and_is_home_after_the_last, 4 },

@@ -272,7 +272,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ a_referenced_packet_is_sent_and_its_frame_held_until_the_last_reference, 2 },
 		{ what_a_module_keeps_on_the_way_back_is_held_too, 1 },
 		{ frames_come_home_from_eight_threads_while_the_lane_turns, 1 },

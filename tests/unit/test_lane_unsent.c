@@ -142,7 +142,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ what_cannot_be_sent_ends_with_the_reason_and_nothing_on_the_ring,
 		  (int)N_ELEMENTS(refusals) },
 		{ an_nbl_of_more_packets_than_the_ring_holds_is_refused_and_stops_nobody, 1 },

@@ -164,7 +164,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ a_full_ring_is_waited_for_in_order_up_to_a_limit_and_then_refused, 1 },
 		{ what_waits_is_overtaken_by_nobody, 1 },
 		{ what_waited_is_shown_to_the_kernel_though_nothing_else_is_sent, 1 },

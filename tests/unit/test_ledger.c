@@ -255,7 +255,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ a_move_is_made_if_and_only_if_its_mask_names_the_state,
 		  NBL_N_FRAME_STATES * NBL_N_FRAME_STATES },
 		{ a_state_that_does_not_exist_is_never_moved_from, 1 },

@@ -176,7 +176,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ a_successor_finds_every_part_where_it_was, 1 },
 		{ no_part_reaches_into_another, 1 },
 		{ a_header_with_any_byte_changed_is_refused_and_the_descriptor_closed, 1 },

@@ -127,7 +127,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ changes_from_several_threads_never_overlap, 1 },
 		{ two_instances_of_one_module_see_their_own_contexts, 1 },
 		{ changes_beside_a_running_lane_lose_and_reorder_nothing, 1 },

@@ -394,7 +394,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ an_originated_send_comes_back_to_its_originator_and_nobody_above, 1 },
 		{ an_originated_receive_comes_back_to_its_originator_and_nobody_below, 1 },
 		{ one_mixed_completion_is_split_by_who_originated_what, 1 },

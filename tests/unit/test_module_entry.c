@@ -93,7 +93,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ every_set_of_handlers_is_taken_or_refused_by_the_rules, 1 },
 		{ a_module_without_the_handlers_it_needs_is_not_put_in, 1 },
 		{ the_engines_options_are_taken_out_before_attach_and_checked,

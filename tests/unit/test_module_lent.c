@@ -221,7 +221,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ dropping_over_all_masks_leaves_the_list_as_it_was, 1 },
 		{ a_module_that_breaks_the_rules_of_lending_is_counted_and_the_list_restored,
 		  (int)N_ELEMENTS(wrong) },

@@ -329,7 +329,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ at_its_limit_a_module_is_lent_what_comes_and_the_others_go_on,
 		  (int)N_ELEMENTS(limits) },
 		{ what_is_sent_goes_past_a_module_at_its_limit_or_is_dropped_if_nothing_may_pass_unseen, 2 },

@@ -547,7 +547,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ every_event_in_every_state_leads_where_the_rule_says_or_is_rejected_and_counted,
 		  1 },
 		{ attach_ends_in_paused_and_nothing_is_originated_before_running, 1 },

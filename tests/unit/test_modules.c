@@ -341,7 +341,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ every_bundled_module_is_found_by_its_name_and_says_what_it_is, 4 },
 		{ a_module_that_is_not_there_is_not_found, 1 },
 		{ count_counts_both_ways_and_changes_nothing, 1 },

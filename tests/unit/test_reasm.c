@@ -474,7 +474,7 @@ END_TEST
 
 int main(void)
 {
-	const struct fix_test tests[] = {
+	const struct unit_test tests[] = {
 		{ DV_09_fragments_in_any_order_of_arrival_become_one_datagram, 2 * N_SHAPES },
 		{ DV_09_64_KiB_in_random_order_are_byte_equal, 2 },
 		{ IN_05_three_fragments_are_referenced_reassembled_injected_and_dereferenced_at_its_end, 1 },

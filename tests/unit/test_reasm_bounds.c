@@ -204,7 +204,7 @@ END_TEST
 
 int main(void)
 {
-	const struct fix_test tests[] = {
+	const struct unit_test tests[] = {
 		{ HP_01_what_never_completes_is_dropped_after_its_time, 1 },
 		{ a_dropped_datagram_is_remembered_for_its_time_and_then_forgotten, 1 },
 		{ HP_04_at_the_bound_the_oldest_goes_first, 2 },

@@ -167,7 +167,7 @@ END_TEST
 
 int main(void)
 {
-	const struct fix_test tests[] = {
+	const struct unit_test tests[] = {
 		{ RX_04_borrowed_fragments_are_not_held_and_their_chain_stays_as_it_was, 1 },
 		{ HP_03_when_the_engine_is_short_of_frames_half_of_those_held_are_given_back, 1 },
 		{ FS_05_pause_passes_on_what_it_holds_oldest_first_and_nothing_is_lost, 2 },

@@ -449,7 +449,7 @@ END_TEST
 
 int main(void)
 {
-	const struct fix_test tests[] = {
+	const struct unit_test tests[] = {
 		{ RFC_5722_two_fragments_that_overlap_in_any_way_drop_the_datagram, 2 },
 		{ an_overlap_is_found_wherever_in_the_datagram_it_is, 8 },
 		{ the_same_fragment_again_is_dropped_alone, 2 },

@@ -304,7 +304,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ BUG_09_after_any_changes_each_module_that_is_in_sees_every_packet, 8 },
 		{ BUG_01_a_pause_under_load_ends_with_nothing_held_and_nothing_is_sent_after_it,
 		  1 },

@@ -219,7 +219,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ RX_13_handlers_of_one_module_run_on_two_lanes_at_the_same_time, 1 },
 		{ RX_10_what_came_by_one_lane_and_is_returned_by_another_comes_home_on_its_own, 1 },
 		{ PT_04_a_send_goes_to_the_lane_of_its_port, 1 },

@@ -395,7 +395,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ TX_01_what_was_sent_can_neither_be_freed_nor_sent_again_before_it_completes, 1 },
 		{ TX_08_a_filter_passes_rejects_queues_or_copies_and_originates,
 		  (int)N_ELEMENTS(choices) },

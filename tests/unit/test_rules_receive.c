@@ -284,7 +284,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ DM_02_a_packet_of_three_entries_is_one_nbl_with_one_nb_of_three_segments, 3 },
 		{ DM_02_a_packet_that_cannot_be_put_together_is_dropped_whole_and_its_frames_are_home, 3 },
 		{ DM_02_a_packet_is_put_together_on_nobodys_account, 1 },

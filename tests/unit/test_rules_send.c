@@ -365,7 +365,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ PT_04_what_is_sent_on_a_port_leaves_by_the_queue_of_its_number_and_no_other, 3 },
 		{ PT_04_a_received_packet_leaves_by_the_port_it_is_sent_on, 1 },
 		{ PT_01_the_next_packet_of_a_frame_is_for_no_port, 2 },

@@ -589,7 +589,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ receives_go_up_and_returns_down_sends_go_down_and_completions_up, 1 },
 		{ a_module_goes_where_it_is_put, (int)N_ELEMENTS(orders) },
 		{ an_empty_stack_forwards, 1 },

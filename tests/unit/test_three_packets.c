@@ -252,7 +252,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ BUG_06_three_packets_in_one_nbl_pass_every_module_and_come_back_once_as_they_were,
 		  2 * N_WAYS },
 		{ BUG_06_count_counts_packets_not_nbls, 1 },

@@ -457,7 +457,7 @@ END_TEST
 
 int main(void)
 {
-	const struct rig_test tests[] = {
+	const struct unit_test tests[] = {
 		{ HP_05_every_nbl_of_a_seeded_scenario_is_listed_with_its_holder, 1 },
 		{ HP_05_ages_count_from_when_a_packet_was_kept, 1 },
 		{ HP_01_the_oldest_of_several_is_what_holds_tells, 1 },

@@ -24,6 +24,7 @@
 
 #include "core/nbl_internal.h"
 #include "core/pool_internal.h"
+#include "unit/run.h"
 
 #define UNIT_N_RECEIVE 16
 #define UNIT_FRAME_SIZE 4096
@@ -315,29 +316,10 @@ UNIT_UNUSED static uint32_t unit_random_below(struct unit_random *r, uint32_t n)
 	return (uint32_t)(r->state >> 11) % n;
 }
 
-struct unit_test {
-	const TTest *test;
-	int n_cases;			/* it is run with _i from 0 to this */
-};
-
 /* Runs 'tests' with the fixture around each; returns the exit status of the program. */
-static int unit_run(const char *name, const struct unit_test *tests, size_t n_tests)
+UNIT_UNUSED static int unit_run(const char *name, const struct unit_test *tests, size_t n_tests)
 {
-	Suite *suite = suite_create(name);
-	TCase *tc = tcase_create(name);
-	SRunner *runner;
-	int n_failed;
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, unit_setup, unit_teardown);
-	for (size_t i = 0; i < n_tests; i++)
-		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].n_cases);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_with(name, tests, n_tests, 60, unit_setup, unit_teardown);
 }
 
 #endif

@@ -376,22 +376,7 @@ UNIT_UNUSED static uint32_t holds(const struct script *s)
 /* Runs 'tests' with the fixture around each. */
 static int fix_run(const char *name, const struct unit_test *tests, size_t n_tests)
 {
-	Suite *suite = suite_create(name);
-	TCase *tc = tcase_create(name);
-	SRunner *runner;
-	int n_failed;
-
-	(void)unit_run;
-	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, fix_setup, fix_teardown);
-	for (size_t i = 0; i < n_tests; i++)
-		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].n_cases);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_with(name, tests, n_tests, 120, fix_setup, fix_teardown);
 }
 
 #endif

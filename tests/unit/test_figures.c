@@ -32,7 +32,8 @@ START_TEST(figures_are_of_one_moment_however_fast_they_are_published)
 	do
 		rig_read(&rig, &f);
 	while (!f.received);
-	while (rig_now_ns() < until) {
+	/* for a time, and until enough was published for that to tell something */
+	while (rig_now_ns() < until || last <= 1000) {
 		rig_read(&rig, &f);
 		if (!rig_balances(&rig, &f) || f.received < last ||
 		    f.queues[NBL_N_SIDES * NBL_MAX_QUEUES - 1].rx_packets != f.received)
@@ -41,7 +42,6 @@ START_TEST(figures_are_of_one_moment_however_fast_they_are_published)
 	}
 	stop_publishing = true;
 	pthread_join(thread, NULL);
-	ck_assert_uint_gt(last, 1000);
 	rig_free(&rig);
 }
 END_TEST

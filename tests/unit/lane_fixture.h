@@ -66,7 +66,7 @@ struct rig_world {
 	bool calls_reach_kernel;
 	uint32_t kick_takes, kick_completes;
 	int kick_result;
-	uint32_t n_kicks, n_wakes;
+	_Atomic uint32_t n_kicks, n_wakes;
 	_Atomic int in_kernel;		/* inside a call, which no death interrupts */
 	/* for tests that die */
 	_Atomic uint64_t turns;

@@ -37,7 +37,8 @@ struct nbl_holding {
 
 struct nbl_holding_limits {
 	uint32_t max[NBL_N_TIERS];	/* 0 = none */
-	bool copies_only;		/* clones are made deep, those of fragment.h and raw.h refused (HP-04) */
+	/* clones are made deep, those of fragment.h and raw.h refused (HP-04) */
+	bool copies_only;
 };
 
 /* What 'holder' has (fills ret_holding): exact when it is at rest. */

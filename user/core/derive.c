@@ -226,10 +226,6 @@ struct nbl *nbl_alloc_clone(struct nbl *n, struct nbl_pool *pool)
 		return NULL;
 	holder = nbl_holder_of(n);
 	will_write = __atomic_load_n(&n->nbl_flags, __ATOMIC_ACQUIRE) & NBL_FLAG_WILL_MODIFY;
-	if (NBL_UNLIKELY(nbl_holding_is_copies_only(holder))) {
-		nbl_holding_count_promoted(holder);
-		return clone_deep_instead(n, pool);
-	}
 	if (will_write && !may_write_shared(n, holder))
 		return clone_deep_instead(n, pool);
 	return clone_shared(n, pool, holder, will_write);

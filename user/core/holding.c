@@ -78,8 +78,10 @@ bool nbl_holding_charge(uint16_t holder, enum nbl_tier tier)
 {
 	struct account *a = account_of(holder);
 
-	if (NBL_LIKELY(!use(a, &a->used[tier], tier) &&
-		       !(tier == NBL_TIER_HELD && nbl_holding_is_copies_only(holder))))
+	bool may = tier != NBL_TIER_HELD ||
+		   !atomic_load_explicit(&a->copies_only, memory_order_relaxed);
+
+	if (NBL_LIKELY(!use(a, &a->used[tier], tier) && may))
 		return true;
 	nbl_holding_uncharge(holder, tier);
 	count(&a->refused);
@@ -89,11 +91,6 @@ bool nbl_holding_charge(uint16_t holder, enum nbl_tier tier)
 void nbl_holding_uncharge(uint16_t holder, enum nbl_tier tier)
 {
 	atomic_fetch_sub_explicit(&account_of(holder)->used[tier], 1, memory_order_relaxed);
-}
-
-bool nbl_holding_is_copies_only(uint16_t holder)
-{
-	return atomic_load_explicit(&account_of(holder)->copies_only, memory_order_relaxed);
 }
 
 void nbl_holding_count_promoted(uint16_t holder)

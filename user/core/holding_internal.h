@@ -18,9 +18,6 @@ uint16_t nbl_holder_of(const struct nbl *n);
 bool nbl_holding_charge(uint16_t holder, enum nbl_tier tier);
 void nbl_holding_uncharge(uint16_t holder, enum nbl_tier tier);
 
-/* True if all clones of 'holder' are to be deep. */
-bool nbl_holding_is_copies_only(uint16_t holder);
-
 /* Counts one clone of 'holder' that was made deep for its limit. */
 void nbl_holding_count_promoted(uint16_t holder);
 

@@ -14,6 +14,12 @@ union fd_space {
 	struct cmsghdr align;
 };
 
+/* The other end is gone: with messages unread or without, it is -EPIPE. */
+static int why_not(void)
+{
+	return errno == ECONNRESET ? -EPIPE : -errno;
+}
+
 int handover_send(int socket, const void *message, size_t size, const int *fds, uint32_t n_fds)
 {
 	union fd_space space;
@@ -34,7 +40,9 @@ int handover_send(int socket, const void *message, size_t size, const int *fds, 
 		cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
 		memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
 	}
-	return sendmsg(socket, &msg, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -errno;
+	if (sendmsg(socket, &msg, MSG_NOSIGNAL) == (ssize_t)size)
+		return 0;
+	return why_not();
 }
 
 /* Moves the descriptors of 'msg' to 'fds', or closes those that do not fit. */
@@ -90,7 +98,7 @@ int handover_receive(int socket, void *message, size_t size, int timeout_ms, int
 		return r;
 	got = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
 	if (got < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return why_not();
 	if (!got)
 		return -EPIPE;
 	n_fds = take_fds(&msg, fds, max_fds);

@@ -17,6 +17,8 @@
 /* as many crashes as fit in recent_crashes within this: wait before the next */
 #define FLURRY_MS	10000
 #define RETRY_MS	1000
+/* What a command asks, it asks the successor of a worker that has ended. */
+#define ENDED_PRIORITY	(SD_EVENT_PRIORITY_NORMAL - 10)
 
 /* ---- handing over ---- */
 
@@ -115,6 +117,8 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 	if (!r)
 		r = sd_event_add_io(a->keeper->event, &a->worker_ended, a->worker.pidfd, EPOLLIN,
 				    worker_has_ended, a);
+	if (r >= 0)
+		r = sd_event_source_set_priority(a->worker_ended, ENDED_PRIORITY);
 	if (r < 0) {
 		if (!why[0])
 			snprintf(why, why_size, "the worker did not answer (%s)",
@@ -313,6 +317,38 @@ static void note_stack(struct adapter *a, const struct worker_request *request,
 		log_notice("%s: its stack is up again", a->conf.name);
 }
 
+/*
+ * Whether it has made the change that it was asked for nobody knows: its successor
+ * begins with the stack that the keeper knows. Waits until it has ended, for
+ * then the next command, however soon, finds the successor (worker_has_ended() is before it).
+ */
+static void kill_undecided(struct adapter *a)
+{
+	struct pollfd ended = { .fd = a->worker.pidfd, .events = POLLIN };
+
+	kill(a->worker.pid, SIGKILL);
+	poll(&ended, 1, REPLY_MS);
+}
+
+static void refuse_unanswered(const struct adapter *a, int error, struct refusal *refusal)
+{
+	char sentence[REASON_SIZE];
+	const char *why = "it is hung", *remedy = "nblctl show ";
+
+	if (!a->worker.pid) {
+		why = "it is not running";
+	} else if (error == -EPIPE) {
+		why = "it just ended, and is replaced";
+		remedy = "the same again, or nblctl show ";
+	}
+	snprintf(sentence, sizeof(sentence),
+		 "%s: the worker does not answer (%s): %s. Try: %s%s", a->conf.name,
+		 strerrorname_np(-error), why, remedy, a->conf.name);
+	refuse(refusal, error, sentence);
+	if (error == -ETIMEDOUT)
+		refusal->exit_status = 8;
+}
+
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal)
 {
@@ -323,17 +359,9 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 	if (a->worker.pid)
 		r = exchange(a, request, ret);
 	if (r < 0) {
-		snprintf(sentence, sizeof(sentence),
-			 "%s: the worker does not answer (%s): it is %s. Try: nblctl show %s",
-			 a->conf.name, strerrorname_np(-r),
-			 a->worker.pid ? "hung or just ended" : "not running", a->conf.name);
-		refuse(refusal, r, sentence);
-		if (r == -ETIMEDOUT) {
-			refusal->exit_status = 8;
-			/* Whether it has made the change nobody knows. */
-			if (!only_looks(request->op))
-				kill(a->worker.pid, SIGKILL);
-		}
+		refuse_unanswered(a, r, refusal);
+		if (r == -ETIMEDOUT && !only_looks(request->op))
+			kill_undecided(a);
 		return false;
 	}
 	note_stack(a, request, ret);

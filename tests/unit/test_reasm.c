@@ -326,17 +326,32 @@ START_TEST(padding_behind_the_ip_packet_is_no_payload)
 }
 END_TEST
 
-START_TEST(congestion_met_by_one_fragment_is_met_by_the_datagram)
+/* Codepoints of RFC 3168: Not-ECT, ECT(1), ECT(0), CE; by those of the first and the last fragment. */
+static void try_ecn(uint8_t first, uint8_t last, uint8_t version, bool in_order)
 {
-	const struct fix_datagram g = { .version = _i ? 6 : 4, .id = 1, .length = 2 * PART,
-					.ecn = 2 };
-	struct fix_datagram met = g;
+	const struct fix_datagram a = { .version = version, .id = 1, .length = 2 * PART,
+					.salt = first * 4u + last, .ecn = first };
+	struct fix_datagram b = a, whole = a;
+	uint64_t before = dropped(REASM_ECN);
+	bool fits = first == last || (first && last);
 
-	met.ecn = 3;
+	b.ecn = last;
+	whole.ecn = first == 3 || last == 3 ? 3 : first;
+	fix_give(REASM_UP, in_order ? part(&a, 0) : part(&b, 1));
+	fix_give(REASM_UP, in_order ? part(&b, 1) : part(&a, 0));
+	ck_assert_uint_eq(dropped(REASM_ECN) - before, fits ? 0 : 2);
+	ck_assert_uint_eq(fix.went[REASM_UP].n, fits);
+	if (fits)
+		fix_check_datagram(&whole, fix_only_one(REASM_UP), longest(&a));
+	fix_end_all();
+}
+
+START_TEST(RFC_3168_congestion_met_by_one_fragment_is_met_by_all_or_the_datagram_is_dropped)
+{
 	fix_open("");
-	fix_give(REASM_UP, part(&g, 0));
-	fix_give(REASM_UP, part(&met, 1));
-	fix_check_datagram(&met, fix_only_one(REASM_UP), PART + (_i ? 48 : 20));
+	for (uint8_t first = 0; first < 4; first++)
+		for (uint8_t last = 0; last < 4; last++)
+			try_ecn(first, last, _i / 2 ? 6 : 4, _i % 2);
 	fix_close();
 }
 END_TEST
@@ -488,7 +503,8 @@ int main(void)
 		{ datagrams_that_differ_in_anything_are_not_mixed, 1 },
 		{ DM_04_headers_and_payload_may_lie_in_two_segments_wherever_they_part, N_SHAPES },
 		{ padding_behind_the_ip_packet_is_no_payload, 2 },
-		{ congestion_met_by_one_fragment_is_met_by_the_datagram, 2 },
+		{ RFC_3168_congestion_met_by_one_fragment_is_met_by_all_or_the_datagram_is_dropped,
+		  4 },
 		{ DV_10_what_is_known_of_the_first_fragment_goes_along_but_not_its_checksum, 1 },
 		{ DM_07_the_result_of_sending_is_that_of_each_fragment, 1 },
 		{ RF_12_when_anything_of_the_pool_runs_out_the_fragments_go_on_as_they_came, 4 },

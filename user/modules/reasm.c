@@ -29,6 +29,7 @@ static const char *const reason_names[REASM_N_REASONS] = {
 	[REASM_HEADER] = "header", [REASM_LATE] = "late", [REASM_LIMIT] = "limit",
 	[REASM_OVERLAP] = "overlap", [REASM_LENGTH] = "length", [REASM_EMPTY] = "empty",
 	[REASM_TOO_LONG] = "too-long", [REASM_TINY] = "tiny", [REASM_TOO_MANY] = "too-many",
+	[REASM_ECN] = "ecn",
 	[REASM_EVICTED] = "evicted", [REASM_TIMEOUT] = "timeout", [REASM_CANCELLED] = "cancelled",
 };
 

@@ -24,6 +24,7 @@
 #define REASM_MAX_HEADER	256	/* bytes of a fragment before its payload */
 #define REASM_MAX_CHAIN		16	/* datagrams in one bucket */
 #define REASM_N_BUCKETS		2048
+#define REASM_ECN_CE		3	/* congestion was met */
 
 /* Where a datagram is heading. */
 enum reasm_direction {
@@ -49,6 +50,7 @@ enum reasm_reason {
 	REASM_TOO_LONG,			/* ends beyond 65535 */
 	REASM_TINY,			/* the first, and without the whole transport header */
 	REASM_TOO_MANY,			/* beyond REASM_MAX_PIECES */
+	REASM_ECN,			/* of one that can tell congestion and one that cannot */
 	REASM_EVICTED,			/* the oldest, where others needed its room */
 	REASM_TIMEOUT,
 	REASM_CANCELLED,		/* by its sender */
@@ -121,6 +123,7 @@ struct reasm_fragment {
 	uint16_t offset;		/* of the payload, in the datagram */
 	uint32_t length;		/* of the payload */
 	bool more;			/* it is not the last */
+	uint8_t ecn;			/* codepoint of RFC 3168: 0 = Not-ECT, 3 = CE */
 	uint8_t next;			/* protocol of the payload of the first fragment */
 	enum reasm_reason fault;	/* REASM_FINE if it may be used */
 };
@@ -154,7 +157,7 @@ struct reasm_datagram {
 	uint16_t older, newer;		/* in its list; numbers of datagrams, 0 = none */
 	uint16_t next;			/* in its bucket, or unused */
 	uint8_t state;			/* enum reasm_state */
-	bool congested;			/* a fragment met congestion (ECN CE) */
+	uint8_t ecn;			/* bit n: a fragment had the ECN codepoint n */
 };
 
 struct reasm_list {

@@ -66,7 +66,7 @@ static bool read_headers(const struct reasm_datagram *d, struct headers *h)
 		return false;
 	if (bytes != h->bytes)
 		memcpy(h->bytes, bytes, h->length);
-	if (d->congested)
+	if (d->ecn & 1u << REASM_ECN_CE)
 		h->bytes[h->first.ip_at + 1] |= h->first.key.version == 4 ? 0x03 : 0x30;
 	return true;
 }

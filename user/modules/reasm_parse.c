@@ -155,6 +155,7 @@ static enum reasm_reason parse_ipv4(const struct nbl_nb *nb, struct reasm_fragme
 	memcpy(r->key.destination, ip + 16, 4);
 	memcpy(r->key.id, ip + 4, 2);
 	r->key.protocol = ip[9];
+	r->ecn = ip[1] & 3;
 	r->key.version = 4;
 	r->next = ip[9];
 	r->payload_at = r->ip_at + length;
@@ -183,6 +184,7 @@ static enum reasm_reason parse_ipv6(const struct nbl_nb *nb, uint32_t fragment_a
 	memcpy(r->key.destination, ip + 24, 16);
 	memcpy(r->key.id, fragment + 4, 4);
 	r->key.version = 6;
+	r->ecn = ip[1] >> 4 & 3;
 	r->next = fragment[0];
 	r->offset = reasm_get16(fragment + 2) & 0xfff8;
 	r->more = fragment[3] & 1;

@@ -113,6 +113,17 @@ static bool contradicts_end(const struct reasm_datagram *d, const struct reasm_f
 	return !fragment->more && d->pieces.head && end_of(reasm_place_of(d->pieces.tail)) > end;
 }
 
+/*
+ * True if some said that their sender heeds congestion and others not: then it could not be told
+ * of what one of them met (RFC 3168, 5.3).
+ */
+static bool contradicts_ecn(const struct reasm_datagram *d, const struct reasm_fragment *fragment)
+{
+	uint8_t all = d->ecn | (uint8_t)(1u << fragment->ecn);
+
+	return all & 1 && all != 1;
+}
+
 static void insert(struct reasm_datagram *d, struct nbl *n, struct nbl *before)
 {
 	if (before == d->pieces.tail || !d->pieces.head) {
@@ -127,16 +138,12 @@ static void insert(struct reasm_datagram *d, struct nbl *n, struct nbl *before)
 	d->pieces.n_nbls++;
 }
 
-/* What 'n' is for the datagram beside its bytes. */
-static void note_header(struct reasm_datagram *d, const struct nbl *n,
-			const struct reasm_fragment *fragment)
+/* What 'fragment' is for the datagram beside its bytes. */
+static void note_header(struct reasm_datagram *d, const struct reasm_fragment *fragment)
 {
 	uint32_t length = fragment->payload_at - fragment->ip_at + fragment->length;
-	uint8_t storage[2];
-	const uint8_t *ip = reasm_bytes_at(n->first_nb, fragment->ip_at, 2, storage);
-	uint8_t mask = fragment->key.version == 4 ? 0x03 : 0x30;
 
-	d->congested |= ip && (ip[1] & mask) == mask;
+	d->ecn |= (uint8_t)(1u << fragment->ecn);
 	if (length > d->longest)
 		d->longest = length;
 }
@@ -154,6 +161,8 @@ enum reasm_reason reasm_keep(struct reasm_lane *l, struct reasm_datagram *d, str
 	reason = find_place(d, n, fragment, &before);
 	if (reason == REASM_FINE && contradicts_end(d, fragment))
 		reason = REASM_LENGTH;
+	if (reason == REASM_FINE && contradicts_ecn(d, fragment))
+		reason = REASM_ECN;
 	if (reason == REASM_FINE && d->pieces.n_nbls == REASM_MAX_PIECES)
 		reason = REASM_TOO_MANY;
 	if (reason != REASM_FINE)
@@ -161,7 +170,7 @@ enum reasm_reason reasm_keep(struct reasm_lane *l, struct reasm_datagram *d, str
 	nbl_reference(n, false);
 	place_set(n, place);
 	insert(d, n, before);
-	note_header(d, n, fragment);
+	note_header(d, fragment);
 	d->received += fragment->length;
 	if (!fragment->more)
 		d->end = fragment->offset + fragment->length;

@@ -419,7 +419,7 @@ static struct nbl *fix_receive(uint32_t length)
 static struct nbl *fix_fragment(const struct fix_datagram *g, uint32_t offset, uint32_t length,
 				bool more)
 {
-	uint8_t header[256];
+	uint8_t header[512];
 	uint32_t at = fix_mac(g, header);
 	struct nbl *n;
 

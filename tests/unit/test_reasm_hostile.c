@@ -226,6 +226,43 @@ START_TEST(RFC_7112_ipv6_extension_headers_must_end_in_the_first_fragment)
 }
 END_TEST
 
+START_TEST(RFC_7112_a_fragment_in_a_fragment_hides_the_transport_header)
+{
+	struct fix_datagram g = { .version = 6, .id = 1, .length = 400,
+				  .protocol = _i ? IPPROTO_DSTOPTS : IPPROTO_FRAGMENT };
+	struct nbl *n = fix_fragment(&g, 0, 24, true);
+
+	memcpy(nbl_nb_data(&n->nb) + header_of(&g), "\x2c\0\0\0\0\0\0\0", 8);
+	fix_open("");
+	fix_give(REASM_UP, n);
+	ck_assert_uint_eq(dropped(REASM_TINY), 1);
+	fix_close();
+}
+END_TEST
+
+START_TEST(no_number_of_extension_headers_hides_a_fragment)
+{
+	struct fix_datagram g = { .version = 6, .id = 1, .length = 2 * PART,
+				  .n_options = (uint8_t)(8 * (_i + 1)) };
+
+	fix_open("");
+	for (uint32_t i = 0; i < 2; i++) {
+		struct nbl *n = part(&g, i);
+		uint8_t *options = nbl_nb_data(&n->nb) + 14 + 40;
+
+		for (int at = 0; at < g.n_options; at += 8) {
+			options[at] = at + 8 < g.n_options ? IPPROTO_DSTOPTS : IPPROTO_FRAGMENT;
+			options[at + 1] = 0;
+		}
+		fix_give(REASM_UP, n);
+	}
+	/* beyond REASM_MAX_HEADER they are dropped, but seen */
+	ck_assert_uint_eq(fix_figures()->n_fragments, 2);
+	ck_assert_uint_eq(fix_figures()->n_cut + dropped(REASM_HEADER) / 2, 1);
+	fix_close();
+}
+END_TEST
+
 START_TEST(fragments_must_agree_on_the_end)
 {
 	struct fix_datagram g = { .version = 4, .id = 1, .length = 9999 };
@@ -460,6 +497,8 @@ int main(void)
 		{ a_tcp_header_with_options_must_be_in_the_first_fragment_unless_tiny_ones_may_pass,
 		  4 },
 		{ RFC_7112_ipv6_extension_headers_must_end_in_the_first_fragment, 5 },
+		{ RFC_7112_a_fragment_in_a_fragment_hides_the_transport_header, 2 },
+		{ no_number_of_extension_headers_hides_a_fragment, 30 },
 		{ fragments_must_agree_on_the_end, 3 },
 		{ a_whole_that_only_its_headers_make_too_long_is_dropped, 2 },
 		{ a_fragment_whose_header_lies_is_dropped_alone, 5 },

@@ -17,7 +17,6 @@
 #define IPV6_HEADER 40u
 #define FRAGMENT_HEADER 8u
 #define MAX_IPV4_HEADER 60u
-#define MAX_EXTENSIONS 8
 #define LONGEST 65535u
 
 const uint8_t *reasm_bytes_at(const struct nbl_nb *nb, uint32_t at, uint32_t length, void *storage)
@@ -53,17 +52,18 @@ static bool is_extension(uint8_t type)
 /*
  * Steps over extension headers from 'at' on. Fills ret_at with where the first other one
  * begins, if that is before 'end', and ret_named_at with the byte that names it; both may be
- * the same. False if they are cut short or too many.
+ * the same. False if they are cut short. Only the packet's length bounds their number: hosts
+ * take as many, so a bound here would be a way past this module.
  */
 static bool skip_extensions(const struct nbl_nb *nb, uint32_t end, uint8_t *type, uint32_t *at,
 			    uint32_t *named_at)
 {
 	uint8_t storage[2];
 
-	for (int i = 0; is_extension(*type); i++) {
+	while (is_extension(*type)) {
 		const uint8_t *header = reasm_bytes_at(nb, *at, 2, storage);
 
-		if (!header || i == MAX_EXTENSIONS || (header[1] + 1u) * 8 > end - *at)
+		if (!header || (header[1] + 1u) * 8 > end - *at)
 			return false;
 		*type = header[0];
 		*named_at = *at;
@@ -207,8 +207,8 @@ static uint32_t transport_header(const struct nbl_nb *nb, uint32_t at, uint8_t n
 }
 
 /*
- * True of a first fragment that leaves part of its transport header to another (RFC 1858, RFC
- * 7112).
+ * True of a first fragment that leaves part of its transport header to another, or hides it in a
+ * fragment of its own (RFC 1858, RFC 7112).
  */
 static bool is_tiny(const struct nbl_nb *nb, const struct reasm_fragment *r)
 {
@@ -219,7 +219,7 @@ static bool is_tiny(const struct nbl_nb *nb, const struct reasm_fragment *r)
 		return false;
 	if (r->key.version == 6 && !skip_extensions(nb, end, &next, &at, &named_at))
 		return true;
-	return transport_header(nb, at, next) > end - at;
+	return next == IPPROTO_FRAGMENT || transport_header(nb, at, next) > end - at;
 }
 
 /* What of its lengths nothing that came before can excuse. */

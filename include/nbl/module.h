@@ -18,6 +18,13 @@
  * in any other state than Running (FS-03, FS-06). Whenever a module is put in or
  * taken out, all modules pause from the top down and restart from the bottom up (FS-08).
  *
+ * A worker may be killed at any moment (SIGKILL, SIGTERM). What it was in the middle of, and had
+ * neither sent nor was holding, its successor runs again, from the lower port or the upper one as
+ * it came: as new NBLs, with lane_state zeroed, over the bytes as they are. If a module had edited
+ * them in place it sees its own edit. Either make edits that bear being made twice (writing a DSCP
+ * does, swapping addresses does not), or edit a deep clone or a copy: the packet that runs again
+ * is the unedited original. What a module held is lost; so is the burst in which a worker crashed.
+ *
  * Some options are the engine's and do not reach attach():
  *
  *   mandatory=yes|no         if it cannot restart, the stack stays down (FS-10); no

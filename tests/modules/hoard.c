@@ -20,11 +20,11 @@
 #define HIGHEST_PORT 65535
 
 struct hoard {
-	uint16_t port_be;
+	uint16_t port_be;		/* as it stands in the packet: big-endian */
 };
 
 struct hoard_lane {
-	bool owned_last;
+	bool owned_last;		/* the last one was kept as owner: reference the next */
 };
 
 static bool is_wanted(const struct hoard *h, const struct nbl *n)
@@ -38,7 +38,10 @@ static bool is_wanted(const struct hoard *h, const struct nbl *n)
 	       p.udp.source == h->port_be;
 }
 
-/* The chain is as it was on return: those that pass do so one by one. */
+/*
+ * A chain that is lent must be the same linked list on return (RX-05): those that pass do so one by
+ * one, each in a chain of its own, and get back the 'next' that this took.
+ */
 static void receive_lent(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
 			 uint32_t flags)
 {
@@ -82,6 +85,7 @@ static void hoard_receive(struct nbl_filter *f, struct nbl_chain chain, uint32_t
 	}
 	if (others.head)
 		nbl_filter_indicate(f, others, port, flags);
+	/* given back, but not home before the references are dropped: never */
 	if (referenced.head)
 		nbl_filter_return(f, referenced);
 }

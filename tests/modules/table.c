@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * table.c - in the place of modules.c in a worker for tests:
- * the bundled modules, and those for tests.
+ * table.c - in the place of modules.c in a worker for tests: the bundled modules, and those for
+ * tests.
+ *
+ * It includes modules.c with nbl_module_find() under another name, and has one of its own that
+ * looks among the test modules first.
  */
 #define nbl_module_find find_bundled
 #include "../../user/modules/modules.c"

@@ -19,6 +19,7 @@ int model_start(struct model *m, const struct model_params *params, struct nbl_c
 	if (r < 0)
 		return r;
 	r = nbl_callout_register(params->wfp, c, &m->id);
+	/* nothing was injected with it, so it is destroyed at once */
 	if (r < 0 && nbl_inject_handle_destroy(params->wfp, m->handle) < 0)
 		return -EINVAL;
 	return r;

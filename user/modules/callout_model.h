@@ -17,7 +17,8 @@
 
 struct model {
 	struct model_params params;
-	uint32_t id, handle;
+	uint32_t id;			/* of the callout */
+	uint32_t handle;		/* to inject with, and to know again what it injected */
 	_Atomic uint64_t seen, skipped, missed, injected, completed, failed, discarded;
 };
 
@@ -34,13 +35,14 @@ int model_stop(struct model *m);
 void model_get_counts(const struct model *m, struct nbl_callout_kind_counts *ret); /* fills ret */
 
 /*
- * True if this packet is ours to answer for: the right is
- * there, and we did not inject it. Counts it.
+ * True if this packet is ours to answer for: the right is there (FWPS_RIGHT_ACTION_WRITE), and we
+ * did not inject it ourselves, else it would go round for ever (FwpsQueryPacketInjectionState).
+ * Counts it. What is not ours gets CONTINUE.
  */
 bool model_may_answer(struct model *m, const struct nbl_classify_in *in,
 		      const struct nbl_classify_out *out);
 
-/* The answer of one that has taken the packet (CL-07). */
+/* The answer of one that has taken the packet: BLOCK, silently, and for good (CL-05, CL-07). */
 static inline void model_absorb(struct nbl_classify_out *out)
 {
 	out->action = NBL_ACTION_BLOCK;

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* callouts.c - the model callouts as they are chosen: by name, with options. */
+/*
+ * callouts.c - the model callouts as they are chosen: by name, with options.
+ *
+ * For one more: a NAME_start() below, MODEL(NAME), a struct nbl_callout_kind, and its line in
+ * callout_kinds. Rules then name it: "inbound-mac callout:NAME".
+ */
 #include "modules/callouts.h"
 
 #include <errno.h>
@@ -11,15 +16,14 @@
 #define DEFAULT_LIMIT	4096
 #define MOST_LIMIT	(1u << 20)
 #define LONGEST_HOLD_MS	1000
-#define RETRY_NS	1000000ull	/* for a packet its path has not let go of */
+#define RETRY_NS	1000000ull	/* until a packet is tried again that its path still has */
 
 /* ---- options ---- */
 
-/* What is wrong is said in 'error'. */
+/* Options as far as they are read; what is wrong with one is said in 'error'. */
 struct parser {
 	const char *callout;
 	struct model_params params;
-	bool discards;
 	char *error;
 	size_t error_size;
 };
@@ -60,10 +64,26 @@ static int set_hold(struct parser *p, const struct nbl_option *o)
 	return r;
 }
 
+static bool allow_all(void *arg, const struct nbl *n)
+{
+	(void)arg;
+	(void)n;
+	return true;
+}
+
+static bool discard_all(void *arg, const struct nbl *n)
+{
+	(void)arg;
+	(void)n;
+	return false;
+}
+
 static int set_verdict(struct parser *p, const struct nbl_option *o)
 {
-	p->discards = !strcmp(o->value, "discard");
-	if (p->discards || !strcmp(o->value, "allow"))
+	bool discards = !strcmp(o->value, "discard");
+
+	p->params.allow = discards ? discard_all : allow_all;
+	if (discards || !strcmp(o->value, "allow"))
 		return 0;
 	snprintf(p->error, p->error_size, "%s: verdict is allow or discard, not '%s'", p->callout,
 		 o->value);
@@ -105,7 +125,7 @@ static int parse(struct parser *p, const struct known *known, const struct nbl_c
 
 	p->params = (struct model_params){
 		.wfp = start->wfp, .owner = start->owner, .limit = DEFAULT_LIMIT,
-		.mac_source = { 0x02 },
+		.mac_source = { 0x02 }, .allow = allow_all,
 	};
 	for (uint32_t i = 0; i < start->n_options && !r; i++)
 		r = parse_one(p, known, &start->options[i]);
@@ -161,24 +181,15 @@ static int modify_inline_start(const struct nbl_callout_start *start, void **ret
 	return started(&p, r);
 }
 
-static bool allows(void *arg, const struct nbl *n)
-{
-	(void)n;
-	return !arg;
-}
-
 static int inspect_oob_start(const struct nbl_callout_start *start, void **ret_context,
 			     char *error, size_t error_size)
 {
-	static bool discards;
 	struct parser p = PARSER(callout_inspect_oob);
 	struct inspect_oob *m = NULL;
 	int r = parse(&p, of_inspect_oob, start);
 
 	if (r < 0)
 		return r;
-	p.params.allow = allows;
-	p.params.arg = p.discards ? &discards : NULL;
 	r = inspect_oob_new(&p.params, &m);
 	*ret_context = m;
 	return started(&p, r);
@@ -210,7 +221,7 @@ static uint64_t modify_oob_work(void *context, uint64_t now_ns)
 	return modify_oob_waits(context) && now_ns != UINT64_MAX ? now_ns + RETRY_NS : 0;
 }
 
-/* The functions of a model, with its context as what it is. */
+/* The functions of a kind get 'void *'; these hand it on as what it is. */
 #define MODEL(model) \
 static int model##_stop(void *context) \
 { \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * callouts.h - the four ways to be a callout, each as small as it can be (CL-08).
+ * callouts.h - the four ways to be a callout, each as small as it can be (CL-08). Copy the one
+ * that is nearest to what you want; how a copy gets its name and options is in callouts.c.
  *
  *   inspect_inline   looks, answers CONTINUE
  *   modify_inline    deep clone, edit, inject, all within classify
@@ -23,7 +24,8 @@ struct model_params {
 	uint32_t owner;			/* number of the module it is part of */
 	struct nbl_pool *pool;		/* descriptors; NULL = the default */
 	struct nbl_pool *data_pool;	/* frames; NULL = the default */
-	uint32_t limit;			/* packets held at most, by those that hold */
+	/* packets held at most, by those that hold; rounded up to a power of two, from 2 on */
+	uint32_t limit;
 	uint8_t dscp;			/* modify_inline: the mark it writes, 0..63 */
 	uint8_t mac_source[6];		/* modify_oob: the address it writes */
 	/* inspect_oob: decides no sooner than this after it saw the packet */

@@ -25,7 +25,7 @@ int inspect_inline_new(const struct model_params *params, struct inspect_inline 
 {
 	struct nbl_callout c = {
 		.name = "inspect-inline",
-		.layers = (1u << NBL_N_LAYERS) - 1,
+		.layers = (1u << NBL_N_LAYERS) - 1,	/* it may be asked at each of them */
 		.classify = classify,
 	};
 	struct inspect_inline *m = calloc(1, sizeof(*m));
@@ -33,6 +33,7 @@ int inspect_inline_new(const struct model_params *params, struct inspect_inline 
 
 	if (!m)
 		return -ENOMEM;
+	/* it never injects: all models have a handle, whatever for */
 	r = model_start(&m->model, params, &c, NBL_INJECT_L2);
 	if (r < 0) {
 		free(m);

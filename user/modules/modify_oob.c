@@ -49,6 +49,7 @@ static void classify(const struct nbl_classify_in *in, struct nbl_classify_out *
 		model_absorb(out);
 }
 
+/* The second address of the MAC header. A header that is cut short is left as it is. */
 static void write_source(struct nbl *n, const uint8_t *mac)
 {
 	for (struct nbl_nb *nb = n->first_nb; nb; nb = nb->next) {

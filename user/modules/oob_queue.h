@@ -19,16 +19,18 @@ struct oob_item {
 	bool inbound;
 };
 
+/* Items are numbered as they are put in; number i goes to place i & mask. */
 struct oob_place {
-	_Atomic uint64_t turn;		/* whose turn it is: putter's number, then that plus one */
+	/* i: free, for item i. i + 1: item i is in. Taking it out makes it i + number of places */
+	_Atomic uint64_t turn;
 	struct oob_item item;
 };
 
 struct oob_queue {
 	struct oob_place *places;
 	uint64_t mask;
-	_Atomic uint64_t put;
-	uint64_t taken;			/* the taker's */
+	_Atomic uint64_t put;		/* number of the next item */
+	uint64_t taken;			/* of the oldest that is in; the taker's */
 };
 
 /* Makes room for at least 'limit' items. 0, -EINVAL, -ENOMEM. oob_queue_done() frees it. */

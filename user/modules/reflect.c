@@ -6,6 +6,10 @@
  * It shows how to forward without a copy: a received NBL is not itself sent, but a
  * child of it over the same bytes, which is the module's own; the parent is kept until
  * the child has completed. A borrowed one cannot be kept, so its packet is copied (DV-12).
+ *
+ * An edit in place is the fast way, and at a price: if the worker is killed between it and the
+ * send, the packet runs again, is swapped back and goes out as it came (module.h). A loopback
+ * test bears that; a module that does not takes the other way of make_child() always: a deep clone.
  */
 #include "modules/modules.h"
 

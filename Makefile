@@ -189,7 +189,7 @@ test:				## as root: all tests, quick enough for every change
 	$(Q)$(MAKE) --no-print-directory test-programs
 	$(Q)BUILD=$(BUILD) tests/run all
 
-rules:				## which test proves which rule, as of the last test run
+rules:				## which test proves which rule, as of the last `make test`
 	$(Q)mkdir -p $(BUILD)
 	$(Q)BUILD=$(BUILD) tests/rules.sh table >$(BUILD)/rules.txt; cat $(BUILD)/rules.txt
 
@@ -197,7 +197,7 @@ rules:				## which test proves which rule, as of the last test run
 faults:				## break each rule on purpose: the test that proves it must fail
 	$(Q)BUILD=$(BUILD) tests/faults.sh $(foreach f,$(FAULTS),'$(f)')
 
-sanitize:			## unit tests with AddressSanitizer, UBSan and ThreadSanitizer
+sanitize:			## unit tests and simulator with AddressSanitizer, UBSan and ThreadSanitizer
 	$(Q)BUILD=$(BUILD) tests/sanitize.sh
 
 bench:				## as root: capacity, loss and latency beside a bare AF_XDP loop
@@ -211,11 +211,14 @@ lint: $(BPF) $(patsubst %,$(BUILD)/tests/bpf/%.skel.h,gen sink bare)	## static a
 
 # ---- installing ----
 
+# With another PREFIX build with it, too: nbld knows where its worker lies.
+
 install: all			## install programs, headers, unit, manual
 	install -D -m 755 $(BUILD)/nbld $(DESTDIR)$(PREFIX)/sbin/nbld
 	install -D -m 755 $(BUILD)/nblctl $(DESTDIR)$(PREFIX)/sbin/nblctl
 	install -D -m 755 $(BUILD)/nbld-worker $(DESTDIR)$(LIBEXECDIR)/nbld-worker
 	install -D -m 644 packaging/nbld.service $(DESTDIR)$(UNITDIR)/nbld.service
+	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(PREFIX)/sbin/|' $(DESTDIR)$(UNITDIR)/nbld.service
 	test -e $(DESTDIR)$(SYSCONFDIR)/nbld/nbld.conf || install -D -m 644 packaging/nbld.conf $(DESTDIR)$(SYSCONFDIR)/nbld/nbld.conf
 	for h in include/nbl/*.h; do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/$$h || exit 1; done
 	for p in man/*.[578]; do install -D -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/} || exit 1; done
@@ -225,7 +228,7 @@ uninstall:			## remove what install put there; the configuration stays
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/include/nbl
 	for p in man/*.[578]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/}; done
 
-clean:				## remove what was built
+clean:				## remove what was built, the last results too
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -347,11 +347,12 @@ END_TEST
 START_TEST(commands_that_are_unclear_unknown_or_incomplete_say_what_is_possible)
 {
 	static const struct { const char *line, *says; } cases[] = {
-		{ "a", "\"a\" fits more than one command: attach, audit" },
+		{ "a", "\"a\" fits more than one command: attach, audit. Try: nblctl help" },
 		{ "shw", "unknown command \"shw\" (did you mean \"show\"?). Try: nblctl help" },
 		{ "_", "unknown command \"\". Try: nblctl help" },
 		{ "capture", "unknown command \"capture\". Try: nblctl help" },
-		{ "module", "module needs one of: list, add, set, remove" },
+		{ "module", "module needs one of: list, add, set, remove. "
+		  "Try: nblctl help module" },
 		{ "module x", "unknown command \"x\". Try: nblctl help" },
 		{ "module lst eth0",
 		  "unknown command \"lst\" (did you mean \"list\"?). Try: nblctl help" },

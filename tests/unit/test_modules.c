@@ -126,8 +126,8 @@ static const struct {
 	{ "limit", "0", "delay: limit must be a number from 1 to 4294967295, not '0'" },
 	{ "limit", "4294967296",
 	  "delay: limit must be a number from 1 to 4294967295, not '4294967296'" },
-	{ "Ms", "1", "delay: no option 'Ms'. Try: ms=N limit=N" },
-	{ "", "1", "delay: no option ''. Try: ms=N limit=N" },
+	{ "Ms", "1", "delay: no option 'Ms' (EINVAL). Try: ms=N limit=N" },
+	{ "", "1", "delay: no option '' (EINVAL). Try: ms=N limit=N" },
 };
 
 START_TEST(delay_takes_or_refuses_an_option_with_one_sentence)

@@ -456,8 +456,8 @@ static const struct {
 	{ "out", "both", "reasm: out must be whole or fragments, not 'both'" },
 	{ "tiny", "", "reasm: tiny must be drop or pass, not ''" },
 	{ "ms", "1",
-	  "reasm: no option 'ms'. Try: max-frames=N max-datagrams=N timeout=MS out=whole tiny=pass"
-	  },
+	  "reasm: no option 'ms' (EINVAL). Try: max-frames=N max-datagrams=N timeout=MS out=whole "
+	  "tiny=pass" },
 };
 
 START_TEST(reasm_takes_or_refuses_an_option_with_one_sentence)

@@ -29,7 +29,18 @@ static const char attach_details[] =
 
 static const char module_add_details[] =
 	"Puts a module into the running stack, on top (next to the upper port), or before\n"
-	"(below) or after (above) another one. The module says which options it takes.\n"
+	"(below) or after (above) another one. The modules, and their own options:\n"
+	"\n"
+	"  count              counts both ways\n"
+	"  delay              holds each packet: ms=N (10) limit=N, for each lane and way (4096)\n"
+	"  reflect            sends back one EtherType: type=0x9000, or all\n"
+	"  reasm              puts IP fragments together: out=fragments|whole timeout=MS (1000)\n"
+	"                     max-frames=N (1024) max-datagrams=N (256) tiny=drop|pass\n"
+	"  filter             rule=RULES callouts=NAMES, in nbld.conf(5)\n"
+	"  tap                to=IF types=TYPE,...: see below\n"
+	"\n"
+	"Options of every module: mandatory=yes bypass=receive|send|both|none max-held=N\n"
+	"max-share=PERCENT (25) soft-age=MS (1000) hard-age=MS (0); 8 of both kinds at most.\n"
 	"\n"
 	"Module tap is a network device that shows what the adapter receives, and sends what\n"
 	"is sent there; it stands above all modules:\n"
@@ -192,9 +203,11 @@ static void ambiguous_report(uint32_t mask, size_t n, const char *word, char *er
 
 	mask_list(mask, n, list, sizeof(list));
 	if (word)
-		snprintf(error, error_size, "\"%.64s\" fits more than one command: %s", word, list);
+		snprintf(error, error_size, "\"%.64s\" fits more than one command: %s. Try: nblctl help", word,
+			 list);
 	else
-		snprintf(error, error_size, "%s needs one of: %s", mask_first(mask)->name, list);
+		snprintf(error, error_size, "%s needs one of: %s. Try: nblctl help %s",
+			 mask_first(mask)->name, list, mask_first(mask)->name);
 }
 
 /*

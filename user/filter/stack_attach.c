@@ -218,7 +218,7 @@ static int options_read(const struct maker *m, const struct nbl_option *options,
 		if (!strcmp(options[i].key, "callouts"))
 			r = callouts_add(m, options[i].value);
 		else if (!is_rule_key(options[i].key))
-			r = fail(m, "no option '%.64s'. Try: rule=, callouts=", options[i].key);
+			r = fail(m, "no option '%.64s' (EINVAL). Try: rule=, callouts=", options[i].key);
 	}
 	/* rules name callouts, wherever these are in the line */
 	for (uint32_t i = 0; i < n && !r; i++) {

@@ -183,7 +183,7 @@ static int delay_attach(const struct nbl_option *options, uint32_t n_options, vo
 			r = option_number("delay", &options[i], 1, UINT32_MAX, &limit, error,
 					  error_size);
 		} else {
-			snprintf(error, error_size, "delay: no option '%s'. Try: ms=N limit=N",
+			snprintf(error, error_size, "delay: no option '%s' (EINVAL). Try: ms=N limit=N",
 				 options[i].key);
 			r = -EINVAL;
 		}

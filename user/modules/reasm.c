@@ -330,7 +330,7 @@ static int parse_option(const struct nbl_option *o, struct reasm *c, char *error
 		r = parse_word(o, "drop", "pass", &c->drops_tiny, error, error_size);
 	} else {
 		snprintf(error, error_size,
-			 "reasm: no option '%s'. Try: max-frames=N max-datagrams=N timeout=MS "
+			 "reasm: no option '%s' (EINVAL). Try: max-frames=N max-datagrams=N timeout=MS "
 			 "out=whole tiny=pass", o->key);
 		r = -EINVAL;
 	}

@@ -238,7 +238,7 @@ static int reflect_attach(const struct nbl_option *options, uint32_t n_options, 
 		if (!strcmp(options[i].key, "type") && !parse_type(options[i].value, &r->type))
 			continue;
 		snprintf(error, error_size,
-			 "reflect: %s=%s makes no sense. Try: type=0x600..0xffff or type=all",
+			 "reflect: %s=%s makes no sense (EINVAL). Try: type=0x600..0xffff, type=all",
 			 options[i].key, options[i].value);
 		free(r);
 		return -EINVAL;

@@ -19,7 +19,7 @@ enum nbl_outcome {
 	NBL_OUTCOME_TX_RING_FULL,	/* no room to send, after bounded retries (TX-13) */
 	NBL_OUTCOME_TX_INVALID,		/* failed the checks before sending (TX-12) */
 	NBL_OUTCOME_TX_NO_FRAME,	/* it had to be copied, and the pool had no frame */
-	NBL_OUTCOME_TX_DEVICE,		/* the device refused it: no carrier, too long (M7, M8) */
+	NBL_OUTCOME_TX_DEVICE,		/* the device refused it: no carrier, too long */
 	NBL_OUTCOME_BLOCKED,		/* the filter engine or a callout said so (CL-05) */
 	NBL_OUTCOME_MODULE_LIMIT,	/* a module would hold more than its limit (HP-04) */
 	NBL_OUTCOME_DETACHED,		/* its port went away */

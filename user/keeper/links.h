@@ -2,7 +2,7 @@
 /*
  * links.h - follows the interfaces of all adapters: down, up, renamed, gone.
  *
- * poll() on an AF_XDP socket tells nothing of it (M1, M2); netlink does. On the
+ * poll() on an AF_XDP socket tells nothing of it; netlink does. On the
  * keeper's event loop.
  */
 #ifndef KEEPER_LINKS_H

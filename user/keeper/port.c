@@ -166,7 +166,7 @@ void port_read_kernel_drops(const struct port *p, struct port_snapshot *ret)
 
 		if (!p->xsk[i] || nbl_xsk_statistics(p->xsk[i], &s) < 0)
 			continue;
-		/* Without a FILL entry both counters move for one packet (M10). */
+		/* Without a FILL entry both counters move for one packet. */
 		empty = s.rx_fill_ring_empty_descs < s.rx_dropped ? s.rx_fill_ring_empty_descs
 								  : s.rx_dropped;
 		ret->kernel_rx_ring_full += s.rx_ring_full;

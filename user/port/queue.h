@@ -25,7 +25,7 @@ struct nbl_queue_ops {
 	/*
 	 * Makes the other side send what is published on TX. 0: went well.
 	 * -EAGAIN: not all taken yet, call again. -EBUSY: the last entry taken was
-	 * refused by the device (M7). -ENETDOWN, -ENXIO: no interface. Never blocks.
+	 * refused by the device. -ENETDOWN, -ENXIO: no interface. Never blocks.
 	 */
 	int (*kick)(struct nbl_queue *q);
 	/* Tells the other side that FILL has entries again. Never blocks. */

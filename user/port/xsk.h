@@ -37,7 +37,7 @@ NBL_MUST_CHECK int nbl_xsk_open(const struct nbl_xsk_params *params, struct nbl_
 				char *why, size_t why_size);
 
 /*
- * Unmaps, closes, frees (takes; NULL is fine). The kernel lets go of the queue some ms later (M5).
+ * Unmaps, closes, frees (takes; NULL is fine). The kernel lets go of the queue some ms later.
  */
 void nbl_xsk_close(struct nbl_xsk *xsk);
 

@@ -23,7 +23,7 @@
 /* entries of one packet in copy mode: MAX_SKB_FRAGS as kernels are built */
 #define COPY_SEGMENTS	17
 #define BUSY_RETRY_MS	20
-#define BUSY_RETRIES	15		/* a queue just closed is busy for up to some 40 ms (M5) */
+#define BUSY_RETRIES	15		/* a queue just closed is busy for up to some 40 ms */
 
 struct nbl_xsk {
 	struct xsk_umem *umem;

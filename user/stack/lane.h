@@ -304,7 +304,7 @@ bool nbl_lane_end_originated(struct nbl_lane *lane, struct nbl_lane_queue *lq, u
 bool nbl_lane_end_plain(struct nbl_lane *lane, const struct nbl_lane_queue *lq, uint32_t frame);
 
 /*
- * The device refused the entry in 'slot' of the TX ring of 'lq', of 'frame' (M7). False if it is
+ * The device refused the entry in 'slot' of the TX ring of 'lq', of 'frame'. False if it is
  * not noted.
  */
 bool nbl_lane_blame_originated(struct nbl_lane *lane, const struct nbl_lane_queue *lq,

@@ -16,7 +16,7 @@ static uint32_t tx_waiting(const struct nbl_lane_queue *lq)
 	return lq->q.tx.next - nbl_ring_load(lq->q.tx.ring.consumer);
 }
 
-/* The entry last taken was refused by the device: its packet was not sent (M7). */
+/* The entry last taken was refused by the device: its packet was not sent. */
 static void blame_last_taken(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 {
 	uint32_t slot = nbl_ring_load(lq->q.tx.ring.consumer) - 1;

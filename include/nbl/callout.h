@@ -289,19 +289,25 @@ NBL_API NBL_MUST_CHECK int nbl_callout_unregister(struct nbl_wfp *wfp, uint32_t 
 NBL_API int nbl_callout_reference(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,
 				  bool intend_to_modify);
 
-/* Ends one of these (takes that reference). 0; -EINVAL as above or if there is none. */
+/*
+ * Ends one of these (takes that reference). 0; -EINVAL as above or if there is none.
+ * Rule: RF-02. Restates FwpsDereferenceNetBufferList0.
+ */
 NBL_API int nbl_callout_dereference(struct nbl_wfp *wfp, uint32_t id, struct nbl *n);
 
 /*
  * As nbl_alloc_clone() (keeps 'n', borrows 'pool'; NULL = the default), telling
  * tags of it; of what was lent to the stack, as nbl_alloc_copy(). Fills ret_clone: owned,
  * nbl_callout_free(). 0; -EINVAL inside a batch classify; -ENOBUFS when the pool is exhausted;
- * -ENOENT.
+ * -ENOENT. Rules: RF-11, CL-10, CL-12. Restates FwpsAllocateCloneNetBufferList0.
  */
 NBL_API NBL_MUST_CHECK int nbl_callout_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,
 					     struct nbl_pool *pool, struct nbl **ret_clone);
 
-/* The same for nbl_alloc_deep_clone(). */
+/*
+ * The same for nbl_alloc_deep_clone(), with its errors. Rules: RF-09, RF-11. Restates
+ * FwpsAllocateDeepCloneNetBufferList0.
+ */
 NBL_API NBL_MUST_CHECK int nbl_callout_deep_clone(struct nbl_wfp *wfp, uint32_t id, struct nbl *n,
 						  struct nbl_pool *nbl_pool,
 						  struct nbl_pool *data_pool,
@@ -317,13 +323,15 @@ NBL_API NBL_MUST_CHECK int nbl_callout_copy(struct nbl_wfp *wfp, uint32_t id, st
 
 /*
  * Frees what one of the three made (takes). 0; -EINVAL inside a batch
- * classify, or for an NBL of another kind.
+ * classify, or for an NBL of another kind. Rule: RF-13. Restates FwpsFreeCloneNetBufferList0
+ * and FwpsFreeNetBufferList0.
  */
 NBL_API int nbl_callout_free(struct nbl_wfp *wfp, uint32_t id, struct nbl *n);
 
 /*
  * True when the path 'n' came by is done with it (borrows): who has a reference
  * may then read, clone and inject it on any thread, and sees all the engine wrote.
+ * Rules: CL-07, PE-01.
  */
 NBL_API bool nbl_is_let_go(const struct nbl *n);
 

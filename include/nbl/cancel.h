@@ -18,11 +18,11 @@ NBL_API NBL_MUST_CHECK int nbl_cancel_alloc_partial_id(void);
 
 /*
  * Gives a partial id back (takes). -EINVAL, counted as a violation, if nobody has it.
- * Any thread.
+ * Any thread. Rule: CN-01.
  */
 NBL_API int nbl_cancel_free_partial_id(int partial_id);
 
-/* The id number 'number' (modulo 2^56) of the sender with 'partial_id': never 0. */
+/* The id number 'number' (modulo 2^56) of the sender with 'partial_id': never 0. Rule: CN-01. */
 static inline uint64_t nbl_cancel_id(int partial_id, uint64_t number)
 {
 	return (uint64_t)(uint8_t)partial_id << 56 | (number & ((1ull << 56) - 1));

@@ -3,7 +3,8 @@
  * chain.h - a NULL-terminated list of NBLs with its tail and length.
  *
  * Handlers and ports pass chains. A chain owns nothing by itself: whoever owns
- * the NBLs may split and join chains at will (DM-01, RX-10). No allocation.
+ * the NBLs may split and join chains at will (DM-01, RX-10). No allocation. All calls
+ * borrow the chain itself; the thread that owns its NBLs.
  */
 #ifndef NBL_CHAIN_H
 #define NBL_CHAIN_H
@@ -18,6 +19,7 @@ struct nbl_chain {
 
 #define NBL_CHAIN_EMPTY ((struct nbl_chain){ .head = NULL, .tail = NULL, .n_nbls = 0 })
 
+/* True if there is none in it. */
 static inline bool nbl_chain_is_empty(const struct nbl_chain *c)
 {
 	return !c->head;

@@ -25,7 +25,7 @@ enum nbl_checks {
 
 /*
  * Turns on exactly the checks in the mask; returns the mask before. Before lanes run, or
- * for tests.
+ * for tests. Rules: DM-16, RF-07, RF-02.
  */
 NBL_API uint32_t nbl_set_checks(uint32_t checks);
 
@@ -35,12 +35,15 @@ struct nbl_violation {
 	uint16_t holder;		/* who had the NBL, 0 = not known */
 };
 
-/* The last broken rule (fills ret_last). Any thread; one of them if two break rules at once. */
+/*
+ * The last broken rule (fills ret_last). Any thread; one of them if two break rules at once.
+ * Rule: RF-02.
+ */
 NBL_API void nbl_get_last_violation(struct nbl_violation *ret_last);
 
 /*
  * True if 'n' points at an NBL of the engine: one of a pool, or bound to a receive
- * frame. Reads nothing of it. Rule: DM-16.
+ * frame. Borrows nothing: it reads nothing of it. Any thread. Rule: DM-16.
  */
 NBL_API bool nbl_is_known(const struct nbl *n);
 
@@ -83,14 +86,14 @@ struct nbl_shape {
 	void *reserved[6];
 };
 
-/* Notes what 'n' (borrows) looks like at hand-over (fills ret_shape). */
+/* Notes what 'n' (borrows) looks like at hand-over (fills ret_shape). Its owner's thread. INV-6. */
 NBL_API void nbl_shape_record(const struct nbl *n, struct nbl_shape *ret_shape);
 
 /*
  * What is different about the NBL that 'shape' (borrows) is of, at hand-back: a
  * mask of enum nbl_shape_part, 0 = nothing; each difference is counted as a
  * violation. Follows no link among the first NBL_SHAPE_STEPS that was not there
- * before. Rules: DV-11, AR-04, SH-03, DM-12.
+ * before. The owner's thread. Rules: DV-11, AR-04, SH-03, DM-12.
  */
 NBL_API uint32_t nbl_shape_differs(const struct nbl_shape *shape);
 

@@ -89,13 +89,13 @@ NBL_API void nbl_release(struct nbl *n);
 
 /*
  * The default pools of NULL arguments above (borrows until replaced; NULL = none). Set
- * before lanes run.
+ * before lanes run. Rule: RF-12.
  */
 NBL_API void nbl_set_default_pools(struct nbl_pool *nbl_pool, struct nbl_pool *data_pool);
 
 /*
- * The same for NBLs whose bytes lie in 'memory' (nbl_memory_of()); where there is none
- * those above are used. Returns 0; -EINVAL if 'memory' is not below NBL_MAX_MEMORIES.
+ * The same (borrows both) for NBLs whose bytes lie in 'memory' (nbl_memory_of()); where there
+ * is none those above are used. Returns 0; -EINVAL if 'memory' is not below NBL_MAX_MEMORIES.
  * Rules: PL-06, AMB-05.
  */
 NBL_API int nbl_set_memory_pools(uint32_t memory, struct nbl_pool *nbl_pool,
@@ -106,7 +106,7 @@ NBL_API uint64_t nbl_hidden_copies(void);
 
 /*
  * Broken rules seen by the calls above since the process began: illegal frees,
- * dereferences, uses.
+ * dereferences, uses. Rules: RF-02, SH-02, TX-01.
  */
 NBL_API uint64_t nbl_violations(void);
 

@@ -8,7 +8,7 @@
  * nbl_parse() (DM-14). Each call takes descriptors from 'nbl_pool' and memory for
  * headers from 'data_pool' (borrows; NULL = default) and returns 0; -EINVAL if a packet is
  * shorter than asked for, or as nbl_alloc_deep_clone(); -ENOBUFS; -EDQUOT: nothing is
- * allocated and nothing changed then.
+ * allocated and nothing changed then. Any thread that holds the NBLs; none blocks.
  */
 #ifndef NBL_FRAGMENT_H
 #define NBL_FRAGMENT_H

@@ -52,6 +52,7 @@ NBL_API bool nbl_is_writable(const struct nbl *n);
 /* A pointer for the owner's own use; NULL at first, and lost when 'n' moves on. Rule: DM-11. */
 NBL_API void nbl_scratch_set(struct nbl *n, void *scratch);
 
+/* That pointer, borrowed from whoever set it. Rule: DM-11. */
 static inline void *nbl_scratch(const struct nbl *n)
 {
 	return n->scratch;

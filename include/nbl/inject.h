@@ -191,6 +191,7 @@ NBL_API NBL_MUST_CHECK int nbl_inject_transport_receive(struct nbl_wfp *wfp, uin
 /*
  * Keeps the headers in front of the packet being classified for a later injection
  * (borrows 'in', fills 'ret'). 0; -EMSGSIZE if they exceed the room there. Inside classify only.
+ * Rules: CL-15, IN-13.
  */
 NBL_API int nbl_headers_save(const struct nbl_classify_in *in, struct nbl_headers *ret);
 

@@ -99,7 +99,7 @@ struct nbl_restart {
 enum nbl_event {
 	NBL_EVENT_LINK_UP,
 	NBL_EVENT_LINK_DOWN,		/* what is sent fails until it is up */
-	/* queues were made anew: what was in flight ended RESET_IN_PROGRESS */
+	/* never told by nbld: no NBL outlives its queues (NX-08) */
 	NBL_EVENT_RESET,
 	NBL_N_EVENTS
 };
@@ -249,7 +249,7 @@ struct nbl_filter {
 	const struct nbl_engine_ops *engine;
 };
 
-/* ---- passing on ---- */
+/* ---- passing on: the lane's thread, or who calls pause() for it; none blocks ---- */
 
 /*
  * Passes 'chain' (takes) up the receive path. With NBL_RECEIVE_RESOURCES in
@@ -309,7 +309,7 @@ static inline void nbl_filter_complete(struct nbl_filter *f, struct nbl_chain ch
 	f->complete.handle(f->complete.to, chain, f->giver, 0);
 }
 
-/* ---- originating: NBLs from f->pool that are its own ---- */
+/* ---- originating: NBLs from f->pool that are its own; the lane's thread ---- */
 
 /* Makes 'n' (borrows) one that 'f' originates. Rules: SH-02, SH-07. */
 static inline void nbl_filter_own(const struct nbl_filter *f, struct nbl *n)
@@ -318,8 +318,8 @@ static inline void nbl_filter_own(const struct nbl_filter *f, struct nbl *n)
 }
 
 /*
- * True if 'f' originated 'n': the send_complete or receive_return handler ends it there. Rule:
- * SH-05.
+ * True if 'f' originated 'n' (borrows): the send_complete or receive_return handler ends it
+ * there. Rule: SH-05.
  */
 static inline bool nbl_filter_is_own(const struct nbl_filter *f, const struct nbl *n)
 {
@@ -342,6 +342,7 @@ static inline int nbl_filter_originate_send(struct nbl_filter *f, struct nbl_cha
 	return f->engine->originate(f, chain, port, flags, true);
 }
 
+/* As nbl_filter_originate_send(), upward (takes, if 0 is returned). Rules: SH-02, RX-11, RX-12. */
 static inline int nbl_filter_originate_receive(struct nbl_filter *f, struct nbl_chain chain,
 					       uint32_t port, uint32_t flags)
 {
@@ -368,7 +369,10 @@ static inline void nbl_filter_pause_complete(struct nbl_filter *f)
 	f->engine->pause_complete(f);
 }
 
-/* Has timer() called soon. Any thread: how a module's own thread gets its lane's attention. */
+/*
+ * Has timer() called soon. Any thread: how a module's own thread gets its lane's attention.
+ * Rule: INV-7.
+ */
 static inline void nbl_filter_wake(struct nbl_filter *f)
 {
 	f->engine->wake(f);

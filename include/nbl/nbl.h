@@ -201,19 +201,22 @@ _Static_assert(sizeof(struct nbl_nb) + sizeof(struct nbl_segment) == NBL_CACHE_L
 	       "an NB and its segment fill one cache line");
 _Static_assert(offsetof(struct nbl, nb) == NBL_CACHE_LINE, "the hot part fills one cache line");
 
-/* The first used byte of 'nb' (borrows); nbl_nb_segment_room() bytes of it are contiguous. */
+/*
+ * The first used byte of 'nb' (borrows): returns borrowed, while the window stays.
+ * nbl_nb_segment_room() bytes from there are contiguous. DM-04.
+ */
 static inline uint8_t *nbl_nb_data(const struct nbl_nb *nb)
 {
 	return nb->current_segment->base + nb->current_offset;
 }
 
-/* Bytes from nbl_nb_data() to the end of that segment, used or not. */
+/* Bytes from nbl_nb_data() of 'nb' (borrows) to the end of that segment, used or not. DM-04. */
 static inline uint32_t nbl_nb_segment_room(const struct nbl_nb *nb)
 {
 	return nb->current_segment->length - nb->current_offset;
 }
 
-/* Used bytes of all NBs of 'n' (borrows). */
+/* Used bytes of all NBs of 'n' (borrows). DM-03. */
 static inline uint64_t nbl_size(const struct nbl *n)
 {
 	uint64_t size = 0;

@@ -59,7 +59,7 @@ struct nbl_pool_counts {
 /*
  * Makes a pool (borrows 'params'; fills ret_pool: owned, nbl_pool_free()).
  * Returns 0; -EINVAL for an impossible combination; -ENOMEM, and with
- * NBL_POOL_VERIFY other negative errno of mmap().
+ * NBL_POOL_VERIFY other negative errno of mmap(). Outside of handlers: it allocates.
  * Rule: PL-01. Restates NdisAllocateNetBufferListPool and NdisAllocateNetBufferPool.
  */
 NBL_API NBL_MUST_CHECK int nbl_pool_new(const struct nbl_pool_params *params,
@@ -67,12 +67,12 @@ NBL_API NBL_MUST_CHECK int nbl_pool_new(const struct nbl_pool_params *params,
 
 /*
  * Frees 'pool' (takes on success; NULL is fine). -EBUSY while NBLs or frames are out:
- * nothing changes then, and nbl_pool_visit() in holding.h tells which. Rule: PL-05.
- * Restates NdisFreeNetBufferListPool.
+ * nothing changes then, and nbl_pool_visit() in holding.h tells which. Outside of handlers.
+ * Rule: PL-05. Restates NdisFreeNetBufferListPool.
  */
 NBL_API int nbl_pool_free(struct nbl_pool *pool);
 
-/* How full the pool is (fills). Any thread; a snapshot only at rest. */
+/* How full the pool is (fills). Any thread; a snapshot only at rest. PL-04. */
 NBL_API void nbl_pool_get_counts(const struct nbl_pool *pool, struct nbl_pool_counts *ret_counts);
 
 /*

@@ -37,12 +37,12 @@ typedef void (*nbl_tag_notify_fn)(void *arg, enum nbl_tag_event event, struct nb
 NBL_API NBL_MUST_CHECK int nbl_tag_create(struct nbl_wfp *wfp, uint32_t id,
 					  nbl_tag_notify_fn notify, void *arg, uint32_t *ret_tag);
 
-/* Ends 'tag'. 0; -EBUSY while a number of it is on any NBL; -ENOENT. Control thread. */
+/* Ends 'tag'. 0; -EBUSY while a number of it is on any NBL; -ENOENT. Control thread. TG-01. */
 NBL_API NBL_MUST_CHECK int nbl_tag_destroy(struct nbl_wfp *wfp, uint32_t tag);
 
 /*
  * Puts 'context' on 'n' (borrows). 0; -EEXIST if this tag has one there; -ENOBUFS
- * when the engine's table is full; -ENOENT. The thread that owns 'n'.
+ * when the engine's table is full; -ENOENT. The thread that owns 'n'. Rule: TG-01.
  * Restates FwpsNetBufferListAssociateContext.
  */
 NBL_API int nbl_tag_associate(struct nbl_wfp *wfp, uint32_t tag, struct nbl *n, uint64_t context);

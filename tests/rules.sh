@@ -160,6 +160,14 @@ table()
 
 	[ -e "$results" ] || results=/dev/null
 	judged "$results" | awk -F '\t' '
+	BEGIN {
+		print "Each rule of nbl(7), and indented the tests that prove it: result, program, test. A"
+		print "rule is ok if all of its tests ran, none failed and one passed; \"not run\": make test"
+		print "runs them all. P1: without it there is no ownership model; P2: whoever knows NDIS or WFP"
+		print "expects it; P3: a refusal may do; -: Linux has no such thing, or the documents are unclear."
+		print ""
+		printf "%-7s %-3s %-8s %s\n", "RULE", "P", "RESULT", "WHAT IT SAYS, AND ITS TESTS"
+	}
 	$1 ~ /^ / { printf "                        %-8s %s\n", $2, $3; next }
 	{
 		n++

@@ -13,6 +13,9 @@
  *   returns borrowed  valid until the event named
  *   fills             output through ret_x, written only on success
  *
+ * Where a comment says nothing of a pointer it is borrowed: the object a call is of, most of
+ * all. An int that may be an error is 0 or negative errno where nothing else is said.
+ *
  * Errors are negative errno. Sizes, offsets and lengths are bytes unless named
  * n_ (a count). A field or parameter ending in _be is in network byte order.
  * "Rule: XX-nn" names a rule of the ownership model; nbl(7) lists them.

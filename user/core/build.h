@@ -53,8 +53,8 @@ void nbl_inherit(struct nbl *to, const struct nbl *from);
 
 /*
  * Makes 'p', which shares bytes of 'n', its child: sealed, watched unless its holder
- * will write (RF-07), with its claim and lineage. -EINVAL, counted, if nobody has a claim
- * on 'n': 'p' is given back then.
+ * will write (RF-07), with its claim and lineage (keeps 'n'). -EINVAL, counted, if nobody has
+ * a claim on 'n': 'p' is given back then (takes 'p' on error).
  */
 NBL_MUST_CHECK int nbl_build_adopt(struct pool_nbl *p, struct nbl *n, bool will_write);
 

@@ -126,8 +126,8 @@ static inline struct pool_nbl *pool_slot(const struct nbl_pool *pool, uint64_t s
 }
 
 /*
- * Each takes one piece off 'pool' and returns it, or NULL (POOL_NONE), counted as
- * exhaustion. Any thread.
+ * Each takes one piece off 'pool' and returns it, owned: the nbl_pool_give_ call below; or
+ * NULL (POOL_NONE), counted as exhaustion. Any thread.
  */
 struct pool_nb *nbl_pool_take_nb(struct nbl_pool *pool);
 struct pool_segment *nbl_pool_take_segment(struct nbl_pool *pool);
@@ -152,7 +152,10 @@ NBL_MUST_CHECK int nbl_pool_take_nbl(struct nbl_pool *pool, enum nbl_kind kind, 
 /* Points 's' at the whole of the frame in 'slot'. */
 void nbl_pool_map_frame(const struct nbl_pool *pool, uint32_t slot, struct nbl_segment *s);
 
-/* A segment over a frame of its own, both of 'pool'. NULL, nothing taken, if either is out. */
+/*
+ * A segment over a frame of its own, both of 'pool'. Returns owned,
+ * nbl_pool_give_frame_segment(); NULL, nothing taken, if either is out. Any thread.
+ */
 struct pool_segment *nbl_pool_take_frame_segment(struct nbl_pool *pool);
 
 /* Gives back a segment and its frame (takes), both of one pool. */
@@ -161,7 +164,7 @@ void nbl_pool_give_frame_segment(struct pool_segment *s);
 /* Gives back all 'p' was made of by its records, then 'p' (takes). Any thread. */
 void nbl_pool_give(struct pool_nbl *p);
 
-/* The way home of a pool's NBL: nbl_home.release(). */
+/* The way home of a pool's NBL (takes 'n'): nbl_home.release(). Any thread. */
 void nbl_pool_release(struct nbl_home *home, struct nbl *n);
 
 /*
@@ -180,8 +183,8 @@ void nbl_pool_check_bytes(struct pool_nbl *p);
 void nbl_pool_bind_slot(struct pool_nbl *p, uint32_t slot);
 
 /*
- * A NBL_POOL_VERIFY pool's place for the NBL of 'slot': fresh memory, or NULL; and
- * making it trap.
+ * A NBL_POOL_VERIFY pool's place for the NBL of 'slot': fresh memory (returns owned,
+ * nbl_pool_verify_give()) or NULL; and making it trap (takes 'p').
  */
 struct pool_nbl *nbl_pool_verify_take(struct nbl_pool *pool, uint32_t slot);
 void nbl_pool_verify_give(struct nbl_pool *pool, struct pool_nbl *p, uint32_t slot);
@@ -196,7 +199,7 @@ void nbl_pool_verify_close(struct nbl_pool *pool);
  */
 struct nbl_pool *nbl_pool_next(const struct nbl_pool *pool);
 
-/* A number that leads back to 's' in 32 bits, never 0, and the way back. */
+/* A number that leads back to 's' in 32 bits, never 0, and the way back (returns borrowed). */
 uint32_t nbl_pool_segment_handle(const struct pool_segment *s);
 struct pool_segment *nbl_pool_segment_of_handle(uint32_t handle);
 

@@ -75,7 +75,7 @@ struct control_peer {
 	size_t sent;
 };
 
-/* Takes 'fd', which must not block. */
+/* Makes 'p' of 'fd' (takes), which must not block; done closes it and frees what 'p' has. */
 void control_peer_init(struct control_peer *p, int fd);
 void control_peer_done(struct control_peer *p);
 

@@ -268,7 +268,7 @@ uint64_t reasm_expire(struct reasm_lane *l, const struct reasm *c, uint64_t now_
 /* When the next one has lived its time, 0 = never. */
 uint64_t reasm_next_deadline(const struct reasm_lane *l);
 
-/* Takes all pieces off 'd', dereferenced: in order. */
+/* Takes all pieces off 'd', dereferenced, in order (returns owned: to be passed on). */
 struct nbl_chain reasm_take_pieces(struct reasm_lane *l, struct reasm_datagram *d);
 
 /* ---- reasm_place.c ---- */

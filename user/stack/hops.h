@@ -84,7 +84,7 @@ extern const struct nbl_engine_ops nbl_engine;
 
 /*
  * engine.c: the end of NBLs that modules originated, if none of them
- * took them: nbl_end_fn. 'arg' is the stack.
+ * took them (takes 'chain'): nbl_end_fn. 'arg' is the stack. Lane thread.
  */
 void nbl_end_of_modules(void *arg, struct nbl_lane *lane, struct nbl_chain chain);
 

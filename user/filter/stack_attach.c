@@ -147,7 +147,7 @@ static int filter_install(const struct maker *m, const char *key, const struct f
 		const struct filter_loaded *l = loaded_find(m->c, rule->callout);
 
 		if (!l)
-			return fail(m, "%s: callout '%s' is not loaded. Try: callouts=%s", key,
+			return fail(m, "%s: callout '%s' is not loaded (EINVAL). Try: callouts=%s", key,
 				    rule->callout, rule->callout);
 		spec.callout = l->kind->id(l->context);
 	}
@@ -218,7 +218,8 @@ static int options_read(const struct maker *m, const struct nbl_option *options,
 		if (!strcmp(options[i].key, "callouts"))
 			r = callouts_add(m, options[i].value);
 		else if (!is_rule_key(options[i].key))
-			r = fail(m, "no option '%.64s' (EINVAL). Try: rule=, callouts=", options[i].key);
+			r = fail(m, "no option '%.64s' (EINVAL). Try: rule=, callouts=",
+				 options[i].key);
 	}
 	/* rules name callouts, wherever these are in the line */
 	for (uint32_t i = 0; i < n && !r; i++) {

@@ -330,7 +330,7 @@ const struct nbl_module nbl_module_filter = {
 	.name = "filter",
 	.help = "permits, blocks or shows to callouts what matches its rules",
 	.options_help = "rule=LAYER [FIELD=VALUE ...] permit|block|callout:NAME|inspect:NAME "
-			"[weight=N] [sublayer=N] [hard]; ... (also rule1= to rule64=) "
+			"[weight=N] [sublayer=N] [hard]; ... (also rule1= and so on) "
 			"callouts=NAME [KEY=VALUE ...], ...: inspect-inline, modify-inline, "
 			"inspect-oob, modify-oob",
 	.lane_state_size = sizeof(struct filter_lane),

@@ -92,6 +92,41 @@ a_rule_blocks_one_port_and_nothing_else()
 	audit_clean v1
 }
 
+# of_rule I FIGURE: of the module's rules in their order, from 0
+of_rule()
+{
+	ctl -j module list v1 | jq ".modules[] | select(.name == \"filter\") | .filters[$1].$2"
+}
+
+each_rule_tells_how_often_it_matched()
+{
+	put_in "callouts=inspect-inline" "rule1=inbound-ip4 protocol=udp dport=7777 inspect:inspect-inline weight=9" \
+		"rule2=inbound-ip4 protocol=udp dport=7777 block; inbound-ip4 protocol=udp dport=7777,7778 permit" \
+		"rule3=$(seq -s ';' -f 'inbound-ip4 sport=%g block' 1 9)"
+	datagrams 7777 20
+	datagrams 7778 5
+	wait_until "25 datagrams are decided on" 3 is_rule 2 matched 5
+	expect_equal "matched by the first rule" 20 "$(of_rule 0 matched)"
+	expect_equal "decided by a rule that inspects" 0 "$(of_rule 0 blocked)"
+	expect_equal "blocked by the second rule" 20 "$(of_rule 1 blocked)"
+	expect_equal "permitted by the third rule" 5 "$(of_rule 2 permitted)"
+	expect_equal "the last of 12 rules" '"inbound-ip4 sport=9 block"' "$(of_rule 11 rule)"
+	expect_equal "rules" null "$(of_rule 12 rule)"
+	expect_equal "calls of the callout" "inspect-inline 20 20" \
+		"$(ctl -j module list v1 | jq -r '.modules[0].callouts[0] | "\(.name) \(.calls) \(.seen)"')"
+	expect_match "a line for people" " 20 +0 +20 +0 +inbound-ip4 protocol=udp dport=7777 block" "$(ctl module list v1)"
+	expect_match "a line for people" "inspect-inline +20 " "$(ctl module list v1)"
+	kill -KILL "$(worker_of v1)"
+	wait_until "figures of a new worker" 5 is_rule 0 matched 0
+	ctl module remove v1 filter
+	expect_equal "keys without the module" "" "$(ctl -j module list v1 | jq -r '.modules[] | .filters')"
+}
+
+is_rule()
+{
+	[ "$(of_rule "$1" "$2")" = "$3" ]
+}
+
 a_rule_that_makes_no_sense_is_refused_by_the_word()
 {
 	ctl module remove v1 filter >/dev/null 2>&1 || true
@@ -184,6 +219,7 @@ nbld_start dut
 ctl attach v1 pair v2 >/dev/null
 
 claim a_rule_blocks_one_port_and_nothing_else
+claim each_rule_tells_how_often_it_matched
 claim a_rule_that_makes_no_sense_is_refused_by_the_word
 claim inspecting_out_of_band_holds_pings_and_lets_them_go_on
 claim inspecting_out_of_band_discards

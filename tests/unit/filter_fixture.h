@@ -14,7 +14,7 @@
 
 #include <nbl/tag.h>
 
-#include "filter/stack_module.h"
+#include "filter/view.h"
 #include "filter/wfp_internal.h"
 #include "modules/callouts.h"
 

@@ -183,6 +183,35 @@ START_TEST(CL_06_figures_tell_each_rule_and_callout)
 }
 END_TEST
 
+START_TEST(CL_06_the_view_tells_all_rules_page_by_page)
+{
+	struct recipe r = RECIPE_UDP4;
+	struct filter_view v;
+	char rules[512] = "", text[64];
+
+	for (int i = 0; i < 11; i++)
+		sprintf(rules + strlen(rules), "inbound-ip4 vlan=%d block; ", i);
+	strcat(rules, "inbound-ip4 inspect:inspect-inline");
+	begin(rules, "inspect-inline");
+	deliver(LOWER, &r);
+	settle();
+	for (uint32_t first = 0; first < 16; first += FILTER_VIEW_RULES) {
+		filter_view(filter()->context, first, &v);
+		ck_assert_uint_eq(v.n_rules, first ? 4 : FILTER_VIEW_RULES);
+		sprintf(text, "inbound-ip4 vlan=%u block", first);
+		ck_assert_str_eq(v.rules[0].text, text);
+	}
+	ck_assert_uint_eq(v.rules[3].counts.matched, 1);
+	ck_assert_uint_eq(v.n_callouts, 1);
+	ck_assert_str_eq(v.callouts[0].name, "inspect-inline");
+	ck_assert_uint_eq(v.callouts[0].calls, 1);
+	ck_assert_uint_eq(v.engine.classified, 1);
+	filter_view(filter()->context, 12, &v);
+	ck_assert_uint_eq(v.n_rules, 0);
+	finish();
+}
+END_TEST
+
 /* ---- borrowed chains ---- */
 
 static struct nbl_chain *lent;	/* what the lower module lends; NULL: it passes it on */
@@ -318,6 +347,7 @@ int main(void)
 		{ FS_02_an_option_that_makes_no_sense_is_refused_by_name, 14 },
 		{ FS_02_a_rule_whose_callout_does_not_work_there_is_refused, 1 },
 		{ CL_06_figures_tell_each_rule_and_callout, 1 },
+		{ CL_06_the_view_tells_all_rules_page_by_page, 1 },
 		{ RX_05_dropping_and_absorbing_over_all_masks_gives_the_lent_list_back_as_it_came,
 		  1 },
 		{ RX_04_what_callouts_keep_of_lent_packets_are_copies, 1 },

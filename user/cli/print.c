@@ -126,6 +126,9 @@ static void modules_print(const struct answer *a)
 		table_number(t, get_number(m, "faults"));
 	}
 	table_print(t, "");
+	json_array_foreach(modules, i, m)
+		if (!strcmp(get_text(m, "name"), "filter"))
+			filter_print(m);
 }
 
 static void adapter_audit_print(const json_t *adapter)

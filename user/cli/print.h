@@ -25,6 +25,9 @@ void answer_print(enum verb_id id, const struct answer *a);
 /* `show`. */
 void show_print(const struct answer *a);
 
+/* What module "filter" did, rule by rule: a module of `module list`. */
+void filter_print(const json_t *module);
+
 /* One adapter of `holds`, `pendingnbls`, `nbl`, `nbllog`, `nblpool`. */
 void holds_print(const json_t *adapter);
 void pending_print(const json_t *adapter);

@@ -12,6 +12,7 @@
 #define EDGE_HANDOVER_H
 
 #include "edge/tap_conf.h"
+#include "filter/view.h"
 #include "port/queue.h"
 #include "stack/history.h"
 #include "stack/limits.h"
@@ -66,6 +67,7 @@ enum worker_op {
 	WORKER_VIEW_NBL,	/* view.id */
 	WORKER_VIEW_HOLDS,
 	WORKER_VIEW_POOLS,
+	WORKER_VIEW_FILTER,	/* module "filter", rules from view.cursor on */
 	WORKER_VIEW_HISTORY,	/* a page of view.lane from view.cursor on */
 	WORKER_HISTORY,		/* view.on */
 	WORKER_STOP,		/* finish what is in hand, then exit; bypass was set before */
@@ -102,6 +104,7 @@ struct worker_reply {
 			struct nbl_view_hold holds[NBL_VIEW_HOLDERS];
 			struct nbl_module_report reports[ADAPTER_MAX_MODULES];	/* n_modules */
 		};
+		struct filter_view filter;
 		struct nbl_history_page history;
 		struct nbl_audit audit;
 	};

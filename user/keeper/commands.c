@@ -393,12 +393,15 @@ static void run_audit(struct command *c)
 static void run_module_list(struct command *c)
 {
 	struct adapter *a = adapter_named(c, c->words[0]);
+	json_t *modules;
 
 	if (!a)
 		return;
 	c->data = report_new();
 	json_object_set_new(c->data, "name", control_text(c->words[0]));
-	json_object_set_new(c->data, "modules", report_modules(snapshot(a)));
+	modules = report_modules(snapshot(a));
+	view_filter_add(a, modules);
+	json_object_set_new(c->data, "modules", modules);
 }
 
 static void run_version(struct command *c)

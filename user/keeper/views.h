@@ -3,8 +3,8 @@
  * views.h - what an adapter's worker says of ownership, as JSON.
  *
  * NBLs are named f1234, by their receive frame, or p2:17, by pool number and slot.
- * Each borrows 'a' and returns one element of "adapters", owned, json_decref(); NULL with
- * 'refusal' filled. Rule: HP-05.
+ * Each borrows 'a', and all but view_filter_add() return one element of "adapters", owned,
+ * json_decref(); NULL with 'refusal' filled. Rule: HP-05.
  */
 #ifndef KEEPER_VIEWS_H
 #define KEEPER_VIEWS_H
@@ -21,6 +21,12 @@ bool view_parse_id(const char *word, uint32_t *ret_pool, uint32_t *ret_index);
 
 /* Who holds how much and by what, without what only a worker knows if none answers. Never NULL. */
 json_t *view_holds(struct adapter *a);
+
+/*
+ * Adds to 'modules', of `module list` (borrows), what the module "filter" did by rule and callout,
+ * if it is there and a worker answers.
+ */
+void view_filter_add(struct adapter *a, json_t *modules);
 
 /* What `pendingnbls`, `nbl`, `nblpool` and `nbllog` print of it. */
 json_t *view_pending(struct adapter *a, struct refusal *refusal);

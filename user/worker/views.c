@@ -32,6 +32,16 @@ static int report_modules(struct worker *w, struct worker_reply *ret)
 	return r;
 }
 
+static int view_filter(const struct worker *w, uint64_t first, struct filter_view *ret)
+{
+	int i = nbl_stack_find(&w->stack, nbl_module_filter.name);
+
+	if (i < 0)
+		return -ENOENT;
+	filter_view(w->stack.modules[i].context, (uint32_t)first, ret);
+	return 0;
+}
+
 static int switch_history(struct worker *w, bool on)
 {
 	int r = 0;
@@ -62,6 +72,8 @@ int worker_view(struct worker *w, const struct worker_request *request, struct w
 	case WORKER_VIEW_POOLS:
 		nbl_view_pools(&ret->pools);
 		return 0;
+	case WORKER_VIEW_FILTER:
+		return view_filter(w, request->view.cursor, &ret->filter);
 	case WORKER_VIEW_HISTORY:
 		if (request->view.lane >= w->n_lanes)
 			return -EINVAL;

@@ -76,8 +76,9 @@ struct nbl_headers {
 
 /* Where to, from the metadata of classify (IN-15). */
 struct nbl_inject_target {
-	uint32_t port;				/* port number */
-	uint32_t interface;			/* ifindex, 0 = whatever the port has */
+	/* 0, the default port: an adapter's stack has no other, all others are -ENXIO */
+	uint32_t port;
+	uint32_t interface;			/* 0 = whatever the port has; others likewise */
 	uint32_t queue;
 	/* borrows; IP and transport paths need them, MAC paths do not */
 	const struct nbl_headers *headers;

@@ -152,6 +152,7 @@ START_TEST(IN_04_every_refusal_leaves_the_nbl_with_its_owner_and_never_completes
 	case 10: sent = NBL_CHAIN_EMPTY; expected = -EINVAL; break;
 	case 11: b->first_nb = NULL; expected = -EINVAL; break;
 	case 12: b->segment.length = 13; b->segment.next = &a->segment; expected = -EINVAL; break;
+	case 13: fix.any_port = true; to.port = 1u << 16; expected = -ENXIO; break;	/* IN-15 */
 	default: ck_abort();
 	}
 	memcpy(&before_a, a, sizeof(*a));
@@ -477,7 +478,7 @@ int main(void)
 		{ IN_01_handles_that_make_no_sense_are_refused_and_64_are_the_most, 1 },
 		{ IN_01_zero_types_are_transport_stream_and_forward, 1 },
 		{ IN_02_destroy_waits_for_the_last_completion_and_refuses_injections_meanwhile, 1 },
-		{ IN_04_every_refusal_leaves_the_nbl_with_its_owner_and_never_completes, 13 },
+		{ IN_04_every_refusal_leaves_the_nbl_with_its_owner_and_never_completes, 14 },
 		{ IN_04_what_cannot_follow_the_first_of_a_chain_completes_with_its_error, 1 },
 		{ IN_04_without_a_frame_for_headers_the_nbl_stays_its_owners_unchanged, 2 },
 		{ IN_05_completion_gets_its_context_the_nbl_and_a_status_below_zero_for_failure,

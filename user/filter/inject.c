@@ -414,7 +414,8 @@ static int inject(struct request q, struct nbl_chain chain)
 	r = handle_enter(&q, chain.n_nbls);
 	if (r < 0)
 		return r;
-	r = ops->ready(ops->arg, q.path, q.target);
+	/* an NBL has 16 bits for its port */
+	r = q.target->port > UINT16_MAX ? -ENXIO : ops->ready(ops->arg, q.path, q.target);
 	if (!r)
 		r = check_chain(&q, &chain);
 	if (!r)

@@ -24,7 +24,8 @@ enum nbl_tag_event {
 
 /*
  * Told of 'event' on 'n' (borrows both NBLs) and the number there. 'other' is NULL
- * but for the first two events; it may be tagged from here. Thread of the event; must not block.
+ * but for the first two events. Numbers may be put on either from here, and taken off: one
+ * taken off before it was told is not. Thread of the event; must not block.
  */
 typedef void (*nbl_tag_notify_fn)(void *arg, enum nbl_tag_event event, struct nbl *n,
 				  struct nbl *other, uint64_t context);

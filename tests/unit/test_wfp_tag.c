@@ -226,6 +226,39 @@ START_TEST(TG_01_a_descriptor_used_again_has_no_numbers_of_its_life_before)
 }
 END_TEST
 
+/* Takes the number behind it off and gives its place to the other NBL, as one who is told may. */
+static void moves_the_next(void *arg, enum nbl_tag_event event, struct nbl *n, struct nbl *other,
+			   uint64_t context)
+{
+	const uint32_t *tags = arg;
+
+	ck_assert_int_eq(event, NBL_TAG_CLONED);
+	ck_assert_uint_eq(context, 1);
+	ck_assert_int_eq(nbl_tag_retrieve(fix.wfp, tags[0], n, true, NULL), 0);
+	ck_assert_int_eq(nbl_tag_associate(fix.wfp, tags[2], other, 3), 0);
+	ck_assert_int_eq(nbl_tag_associate(fix.wfp, tags[0], other, 4), 0);
+}
+
+START_TEST(TG_01_a_number_that_is_moved_while_another_is_told_is_not_told_where_it_was)
+{
+	struct script s = { 0 };
+	uint32_t tags[3] = { start(&s) };
+	struct nbl *n = cooked(&RECIPE_UDP4, 64), *clone = NULL;
+
+	ck_assert_int_eq(nbl_tag_create(fix.wfp, s.id, moves_the_next, tags, &tags[1]), 0);
+	ck_assert_int_eq(nbl_tag_create(fix.wfp, s.id, notify, &told, &tags[2]), 0);
+	ck_assert_int_eq(nbl_tag_associate(fix.wfp, tags[0], n, 0), 0);
+	ck_assert_int_eq(nbl_tag_associate(fix.wfp, tags[1], n, 1), 0);
+	ck_assert_int_eq(nbl_callout_clone(fix.wfp, s.id, n, unit.pool, &clone), 0);
+	ck_assert_uint_eq(told.n[NBL_TAG_CLONED], 0);
+	ck_assert_int_eq(nbl_tag_retrieve(fix.wfp, tags[0], clone, true, NULL), 0);
+	ck_assert_int_eq(nbl_tag_retrieve(fix.wfp, tags[2], clone, true, NULL), 0);
+	ck_assert_int_eq(nbl_tag_retrieve(fix.wfp, tags[1], n, true, NULL), 0);
+	ck_assert_int_eq(nbl_callout_free(fix.wfp, s.id, clone), 0);
+	nbl_release(n);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -240,6 +273,7 @@ int main(void)
 		{ TG_01_several_tags_share_an_nbl_and_come_off_in_any_order, 3 },
 		{ TG_01_numbers_and_tags_are_bounded_and_refusals_say_why, 1 },
 		{ TG_01_a_descriptor_used_again_has_no_numbers_of_its_life_before, 1 },
+		{ TG_01_a_number_that_is_moved_while_another_is_told_is_not_told_where_it_was, 1 },
 	};
 
 	return fix_run("wfp_tag", tests, N_ELEMENTS(tests));

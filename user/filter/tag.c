@@ -139,15 +139,17 @@ int nbl_tag_retrieve(struct nbl_wfp *wfp, uint32_t tag, struct nbl *n, bool remo
 
 void wfp_tag_tell(struct nbl_wfp *wfp, struct nbl *n, enum nbl_tag_event event, struct nbl *other)
 {
-	uint32_t next;
+	uint32_t tags[NBL_MAX_TAGS], n_tags = 0;
+	uint64_t context;
 
-	for (uint32_t place = first_of(n); place; place = next) {
-		const struct wfp_tag_context *c = &wfp->tag_contexts[place - 1];
-		const struct wfp_tag *t = tag_find(wfp, c->tag);
+	for (uint32_t place = first_of(n); place; place = wfp->tag_contexts[place - 1].next)
+		tags[n_tags++] = wfp->tag_contexts[place - 1].tag;
+	/* who is told may take any number off, and put others on */
+	for (uint32_t i = 0; i < n_tags; i++) {
+		const struct wfp_tag *t = tag_find(wfp, tags[i]);
 
-		next = c->next;		/* it may take its own number off */
-		if (t)		/* it is: its numbers keep a tag from going */
-			t->notify(t->arg, event, n, other, c->context);
+		if (!nbl_tag_retrieve(wfp, tags[i], n, false, &context))
+			t->notify(t->arg, event, n, other, context);
 	}
 }
 

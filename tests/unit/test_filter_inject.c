@@ -576,6 +576,25 @@ START_TEST(TG_01_a_clone_is_told_of_and_its_number_ends_with_its_injection)
 }
 END_TEST
 
+START_TEST(CL_12_an_engine_that_goes_while_a_callout_holds_something_stays_for_it_and_that_is_counted)
+{
+	uint64_t before = nbl_violations();
+	struct nbl_violation last;
+	struct nbl *clone;
+
+	start_with_clones(1);
+	clone = clones.head;
+	ck_assert_int_eq(nbl_inject_handle_destroy(fix.wfp, handle), 0);
+	nbl_stack_evict(&rig.stack, (uint32_t)nbl_stack_find(&rig.stack, "filter"));
+	ck_assert_uint_eq(nbl_violations(), before + 1);
+	nbl_get_last_violation(&last);
+	ck_assert_ptr_nonnull(strstr(last.what, "CL-12"));
+	/* who comes late still finds it */
+	ck_assert_int_eq(nbl_callout_free(fix.wfp, probe.id, clone), -EINVAL);
+	ck_assert_int_eq(nbl_callout_unregister(fix.wfp, probe.id), -EBUSY);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -596,6 +615,8 @@ int main(void)
 		  2 },
 		{ TG_01_a_blocked_packet_is_told_removed, 1 },
 		{ TG_01_a_clone_is_told_of_and_its_number_ends_with_its_injection, 1 },
+		{ CL_12_an_engine_that_goes_while_a_callout_holds_something_stays_for_it_and_that_is_counted,
+		  1 },
 	};
 
 	return rig_run("filter_inject", tests, N_ELEMENTS(tests));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/nbl_internal.h"
 #include "filter/rule.h"
 #include "filter/stack_module_internal.h"
 
@@ -290,6 +291,7 @@ void filter_detach(void *context)
 	 * nevertheless, engine and context stay for it, for good: its completion finds them.
 	 */
 	if (c->wfp && (!callouts_stop(c) || nbl_wfp_free(c->wfp) < 0)) {
+		nbl_violation("CL-12: a callout still holds something when the engine goes", 0);
 		atomic_store(&c->pausing, false);
 		atomic_store(&c->on, NULL);
 		return;

@@ -250,7 +250,8 @@ struct nbl_callout {
 		       const struct nbl_wfp_filter *filter);
 	/*
 	 * Told once for each flow context that ends, whatever ended it, when no classify
-	 * uses it any more. Control thread. Required for nbl_flow_associate().
+	 * uses it any more. One thread at a time, maybe a lane's: must not block.
+	 * Required for nbl_flow_associate().
 	 */
 	void (*flow_deleted)(void *context, enum nbl_layer layer, uint64_t flow_context);
 };
@@ -341,8 +342,8 @@ NBL_API bool nbl_is_let_go(const struct nbl *n);
  * Attaches 'flow_context' (not 0) of this callout to the flow of the packet being
  * classified, at its layer; both directions are one flow. Inside classify only.
  * Fills ret_flow. 0; -EEXIST if it has one there; -EOPNOTSUPP if the packet has no
- * addresses and protocol, or is a later fragment; -ENOSPC when the table or the
- * flow is full; -EAGAIN while another thread is at it; -EINVAL without flow_deleted() or with
+ * addresses and protocol, or is a later fragment; -ENOSPC when the flow is full, or its part
+ * of the table; -EAGAIN while another thread is at it; -EINVAL without flow_deleted() or with
  * context 0. Rule: CL-13. Restates FwpsFlowAssociateContext0.
  */
 NBL_API int nbl_flow_associate(const struct nbl_classify_in *in, uint64_t flow_context,
@@ -350,7 +351,7 @@ NBL_API int nbl_flow_associate(const struct nbl_classify_in *in, uint64_t flow_c
 
 /*
  * Takes the context of callout 'id' at 'layer' off 'flow'; flow_deleted() follows
- * from the control thread, soon. Any thread. 0 or -ENOENT. Restates FwpsFlowRemoveContext0.
+ * soon. Any thread. 0 or -ENOENT. Restates FwpsFlowRemoveContext0.
  */
 NBL_API int nbl_flow_remove(struct nbl_wfp *wfp, uint64_t flow, enum nbl_layer layer, uint32_t id);
 

@@ -344,6 +344,61 @@ START_TEST(CL_13_a_context_added_while_the_end_of_another_is_told_stays_on_its_f
 }
 END_TEST
 
+/* _i: which part of the flow's name differs. */
+START_TEST(CL_13_few_flows_find_room_in_a_large_table_whatever_they_differ_in)
+{
+	struct script s = { .action = NBL_ACTION_CONTINUE, .more = associates, .data = &s };
+	struct nbl_wfp_params params = fix_params();
+	struct recipe r = RECIPE_UDP4;
+
+	ck_assert_int_eq(nbl_wfp_free(fix.wfp), 0);
+	params.n_flows = 16384;
+	fix_begin(&params);
+	script_start(&s, LAYER, 0, 1);
+	for (int i = 0; i < 250; i++) {
+		r.source_port = (uint16_t)(2000 + (_i == 0 ? i : 0));
+		r.destination_port = (uint16_t)(2000 + (_i == 1 ? i : 0));
+		r.source = (uint8_t)(_i == 2 ? i : 1);
+		r.destination = (uint8_t)(_i == 3 ? i : 2);
+		classify_recipe(LAYER, &r);
+		ck_assert_int_eq(last_result, 0);
+	}
+	while (counts().flows)
+		nbl_wfp_age(fix.wfp, UINT64_MAX);
+}
+END_TEST
+
+START_TEST(CL_13_many_flows_that_end_at_once_are_told_of_a_few_at_a_time)
+{
+	struct script s = { .action = NBL_ACTION_CONTINUE, .more = associates, .data = &s };
+	struct nbl_wfp_params params = fix_params();
+	struct recipe r = RECIPE_UDP4;
+	uint32_t n_in = 0, before = 0;
+	bool all = false;
+
+	ck_assert_int_eq(nbl_wfp_free(fix.wfp), 0);
+	params.n_flows = 16384;
+	fix_begin(&params);
+	fix.env.now_ns = 5;
+	script_start(&s, LAYER, 0, 1);
+	for (int i = 0; i < 1000; i++) {
+		r.source_port = (uint16_t)(2000 + i);
+		classify_recipe(LAYER, &r);
+		n_in += !last_result;
+	}
+	ck_assert_uint_gt(n_in, 900);
+	for (int i = 0; !all; i++) {
+		ck_assert_int_lt(i, 100);
+		all = nbl_wfp_age(fix.wfp, FIX_IDLE_NS * 2);
+		ck_assert_uint_lt(s.n_flow_deleted - before, WFP_FLOW_MOST_TOLD +
+				  WFP_FLOW_WAYS * WFP_FLOW_CONTEXTS);
+		before = s.n_flow_deleted;
+	}
+	ck_assert_uint_eq(s.n_flow_deleted, n_in);
+	ck_assert_uint_eq(counts().flows, 0);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -357,6 +412,8 @@ int main(void)
 		{ CL_13_associations_that_cannot_be_are_refused_each_for_its_reason, 1 },
 		{ CL_13_the_table_is_bounded_and_forgotten_flows_make_room, 1 },
 		{ CL_13_four_callouts_have_contexts_of_their_own_on_one_flow_and_a_fifth_none, 1 },
+		{ CL_13_few_flows_find_room_in_a_large_table_whatever_they_differ_in, 4 },
+		{ CL_13_many_flows_that_end_at_once_are_told_of_a_few_at_a_time, 1 },
 		{ CL_13_a_context_added_while_the_end_of_another_is_told_stays_on_its_flow, 2 },
 	};
 

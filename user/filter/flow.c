@@ -62,7 +62,9 @@ static uint32_t hash(const struct key *key)
 		h *= 0xff51afd7ed558ccdull;
 		h ^= h >> 32;
 	}
-	return (uint32_t)h;
+	/* the last word's upper bits, a port, are not yet in the lower ones */
+	h *= 0xc4ceb9fe1a85ec53ull;
+	return (uint32_t)(h ^ h >> 32);
 }
 
 static bool has_key(const struct wfp_flow *flow, const struct key *key)
@@ -322,18 +324,22 @@ static bool is_empty(const struct wfp_flow *flow)
 	return true;
 }
 
-static void flow_age(struct nbl_wfp *wfp, struct wfp_flow_bucket *b, struct wfp_flow *flow,
-		     uint64_t now_ns)
+/* Returns how many ends it told of. */
+static uint32_t flow_age(struct nbl_wfp *wfp, struct wfp_flow_bucket *b, struct wfp_flow *flow,
+			 uint64_t now_ns)
 {
 	bool idle = is_idle(wfp, flow, now_ns);
+	uint32_t n_told = 0;
 
 	for (int i = 0; idle && i < WFP_FLOW_CONTEXTS; i++)
 		context_end(wfp, &flow->contexts[i]);
 	for (int i = 0; i < WFP_FLOW_CONTEXTS; i++) {
 		struct wfp_flow_context *c = &flow->contexts[i];
 
-		if ((wfp_read(&c->owner) & 0xff) == STATE_ENDED && wfp_is_past(wfp, c->epoch))
+		if ((wfp_read(&c->owner) & 0xff) == STATE_ENDED && wfp_is_past(wfp, c->epoch)) {
 			context_tell(wfp, b, c);
+			n_told++;
+		}
 	}
 	/* looked at only now: while one was told, lanes may have added another */
 	if (wfp_read(&flow->id) && is_empty(flow)) {
@@ -344,21 +350,25 @@ static void flow_age(struct nbl_wfp *wfp, struct wfp_flow_bucket *b, struct wfp_
 	/* its key may be written over when nobody can be comparing with it */
 	if (flow->epoch && wfp_is_past(wfp, flow->epoch))
 		flow->epoch = 0;
+	return n_told;
 }
 
-void wfp_flows_age(struct nbl_wfp *wfp, uint64_t now_ns)
+bool nbl_wfp_age(struct nbl_wfp *wfp, uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < wfp->flows.n_buckets; i++) {
-		struct wfp_flow_bucket *b = &wfp->flows.buckets[i];
+	struct wfp_flows *f = &wfp->flows;
+	uint32_t n_told = 0;
+
+	for (uint32_t i = 0; i < WFP_FLOW_MOST_BUCKETS && n_told < WFP_FLOW_MOST_TOLD &&
+	     f->next < f->n_buckets; i++) {
+		struct wfp_flow_bucket *b = &f->buckets[f->next++];
 
 		bucket_lock(b);
 		for (int k = 0; k < WFP_FLOW_WAYS; k++)
-			flow_age(wfp, b, &b->flows[k], now_ns);
+			n_told += flow_age(wfp, b, &b->flows[k], now_ns);
 		bucket_unlock(b);
 	}
-}
-
-void nbl_wfp_age(struct nbl_wfp *wfp, uint64_t now_ns)
-{
-	wfp_flows_age(wfp, now_ns);
+	if (f->next < f->n_buckets)
+		return false;
+	f->next = 0;
+	return true;
 }

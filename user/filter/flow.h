@@ -15,6 +15,9 @@
 
 #define WFP_FLOW_WAYS 4			/* flows per bucket */
 #define WFP_FLOW_CONTEXTS 4		/* contexts per flow */
+/* nbl_wfp_age() stops behind the bucket in which it has told of so many ends, or seen so many */
+#define WFP_FLOW_MOST_TOLD 64
+#define WFP_FLOW_MOST_BUCKETS 1024
 
 struct wfp_flow_context {
 	_Atomic uint64_t owner;		/* callout << 32 | layer << 8 | state; 0 = free */
@@ -38,6 +41,7 @@ struct wfp_flow_bucket {
 struct wfp_flows {
 	struct wfp_flow_bucket *buckets;
 	uint32_t n_buckets;		/* a power of two, or 0 */
+	uint32_t next;			/* bucket that is aged next */
 	_Atomic uint32_t generation;
 	_Atomic uint64_t n_flows, n_contexts, n_refused;
 };
@@ -57,11 +61,5 @@ struct wfp_flow *wfp_flow_find(struct nbl_wfp *wfp, const struct wfp_packet *p, 
 
 /* The context of callout 'id' at 'layer' on 'flow', or 0. */
 uint64_t wfp_flow_context(const struct wfp_flow *flow, uint32_t id, enum nbl_layer layer);
-
-/*
- * Ends all contexts that are idle, tells of those that ended, frees what
- * nobody can see any more. Control thread.
- */
-void wfp_flows_age(struct nbl_wfp *wfp, uint64_t now_ns);
 
 #endif

@@ -5,7 +5,8 @@
 #include "filter/stack_module_internal.h"
 #include "filter/wfp_internal.h"
 
-#define AGE_NS 1000000000ull	/* between two looks at idle flows */
+#define AGE_NS 1000000000ull	/* between two looks at idle flows, */
+#define AGE_STEP_NS 1000000ull	/* and between the steps of one */
 
 /* ---- classifying ---- */
 
@@ -271,10 +272,8 @@ static uint64_t filter_timer(struct nbl_filter *f, uint64_t now_ns)
 	next = run_callouts(c, f->id, now_ns);
 	if (!nbl_wfp_has_flows(c->wfp))
 		return next;
-	if (c->age_ns <= now_ns) {
-		nbl_wfp_age(c->wfp, now_ns);
-		c->age_ns = now_ns + AGE_NS;
-	}
+	if (c->age_ns <= now_ns)
+		c->age_ns = now_ns + (nbl_wfp_age(c->wfp, now_ns) ? AGE_NS : AGE_STEP_NS);
 	return next && next < c->age_ns ? next : c->age_ns;
 }
 

@@ -48,7 +48,7 @@ struct nbl_wfp_ops {
 struct nbl_wfp_params {
 	struct nbl_wfp_ops ops;
 	uint32_t n_slots;		/* threads that classify, at least 1 */
-	uint32_t n_flows;		/* flows with contexts at most; 0 = none */
+	uint32_t n_flows;		/* places for flows with contexts; 0 = none */
 	uint64_t flow_idle_ns;		/* a flow without packets for longer loses its contexts */
 	uint32_t n_tag_contexts;	/* numbers on NBLs at most; 0 = none */
 	struct nbl_pool *pool;	/* borrows: headers and copies for injections, may be NULL */
@@ -226,10 +226,11 @@ void nbl_wfp_leave(struct nbl_wfp *wfp, struct nbl *n, uint8_t event);
 /* ---- upkeep and figures: control thread ---- */
 
 /*
- * Ends contexts of flows that are idle at 'now_ns' and tells of
- * contexts that ended. About once a second.
+ * Ends contexts of flows that are idle at 'now_ns' and tells of contexts that ended, of
+ * some flows, so that it takes no long time. True when it has been through all: then call it
+ * again in about a second, else soon. One thread at a time.
  */
-void nbl_wfp_age(struct nbl_wfp *wfp, uint64_t now_ns);
+bool nbl_wfp_age(struct nbl_wfp *wfp, uint64_t now_ns);
 
 struct nbl_wfp_counts {
 	uint64_t classified;		/* packets times layers with filters */

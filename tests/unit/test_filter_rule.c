@@ -139,7 +139,9 @@ static const struct {
 	{ "inbound", "'inbound' is not a layer" },
 	{ "block", "'block' is not a layer" },
 	{ "stream4 block", "'stream4' is not a layer" },
-	{ "forward4 block", "'forward4': nothing is forwarded" },
+	{ "forward4 block", "'forward4': an adapter routes nothing; what crosses a pair is inbound one "
+			   "way, outbound the other. Try: inbound-ip4, outbound-ip4" },
+	{ "forward6 block", "Try: inbound-ip6, outbound-ip6" },
 	{ "inbound-mac", "'inbound-mac' has no action" },
 	{ "inbound-mac ether-type=arp", "has no action" },
 	{ "inbound-mac drop", "'drop' is neither FIELD=VALUE nor an action" },

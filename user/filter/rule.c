@@ -42,7 +42,10 @@ static int read_layer(struct reader *r, const char *word)
 		if (strcmp(wfp_layers[i].name, word) != 0)
 			continue;
 		if (wfp_layers[i].direction == NBL_DIRECTION_FORWARD)
-			return fail(r, "'%s': nothing is forwarded in an adapter's stack", word);
+			return fail(r, "'%s': an adapter routes nothing; what crosses a pair is "
+				    "inbound one way, outbound the other. Try: inbound-ip%d, "
+				    "outbound-ip%d", word, wfp_layers[i].ip_version,
+				    wfp_layers[i].ip_version);
 		r->rule->layer = (enum nbl_layer)i;
 		return 0;
 	}

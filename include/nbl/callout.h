@@ -103,7 +103,11 @@ enum nbl_field {
 	NBL_FIELD_ICMP_CODE,
 	NBL_FIELD_TCP_FLAGS,
 	NBL_FIELD_DIRECTION,
-	NBL_FIELD_INTERFACE,			/* ifindex it came by, or leaves by when outbound */
+	/*
+	 * ifindex it came by, or leaves by when outbound. Not known in an adapter: it has one
+	 * interface below, one above, and the direction tells which.
+	 */
+	NBL_FIELD_INTERFACE,
 	NBL_FIELD_QUEUE,
 	NBL_FIELD_PORT,				/* port number, as in struct nbl */
 	/* the same, seen from this host: inbound local = destination; forward local = source */

@@ -157,6 +157,28 @@ START_TEST(FS_02_a_rule_whose_callout_does_not_work_there_is_refused)
 }
 END_TEST
 
+static struct nbl_values seen_values;
+
+static void see_values(const struct nbl_classify_in *in, struct nbl_classify_out *out)
+{
+	seen_values = *in->values;
+}
+
+START_TEST(CL_01_an_interface_the_stack_does_not_name_is_not_a_value)
+{
+	struct recipe r = RECIPE_UDP4;
+
+	probe.classify = see_values;
+	begin("inbound-ip4 inspect:probe", "probe");
+	deliver(LOWER, &r);
+	settle();
+	ck_assert_uint_eq(seen_values.interface, 0);
+	ck_assert(!(seen_values.present & NBL_FIELD_BIT(NBL_FIELD_INTERFACE)));
+	ck_assert(seen_values.present & NBL_FIELD_BIT(NBL_FIELD_PORT));
+	finish();
+}
+END_TEST
+
 START_TEST(CL_06_figures_tell_each_rule_and_callout)
 {
 	struct recipe r = RECIPE_UDP4;
@@ -346,6 +368,7 @@ int main(void)
 		{ CL_06_a_gate_changes_no_verdict, 8 },
 		{ FS_02_an_option_that_makes_no_sense_is_refused_by_name, 14 },
 		{ FS_02_a_rule_whose_callout_does_not_work_there_is_refused, 1 },
+		{ CL_01_an_interface_the_stack_does_not_name_is_not_a_value, 1 },
 		{ CL_06_figures_tell_each_rule_and_callout, 1 },
 		{ CL_06_the_view_tells_all_rules_page_by_page, 1 },
 		{ RX_05_dropping_and_absorbing_over_all_masks_gives_the_lent_list_back_as_it_came,

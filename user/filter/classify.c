@@ -443,8 +443,9 @@ static void load(struct block *b, struct nbl *n)
 	s->packet.values.queue = env->queue;
 	s->packet.values.port = env->port;
 	s->packet.values.present |= NBL_FIELD_BIT(NBL_FIELD_DIRECTION) |
-				    NBL_FIELD_BIT(NBL_FIELD_INTERFACE) |
 				    NBL_FIELD_BIT(NBL_FIELD_QUEUE) | NBL_FIELD_BIT(NBL_FIELD_PORT);
+	if (env->interface)
+		s->packet.values.present |= NBL_FIELD_BIT(NBL_FIELD_INTERFACE);
 	s->flow = wfp_flow_find(b->wfp, &s->packet, env->now_ns);
 }
 

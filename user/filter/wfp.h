@@ -151,7 +151,7 @@ struct nbl_wfp_env {
 	uint32_t slot;			/* of the calling thread, below n_slots */
 	uint16_t holder;		/* written to dropped packets as the place */
 	uint8_t direction;	/* enum nbl_direction: for the datagram layers, which have both */
-	uint32_t interface;		/* ifindex they came by or leave by */
+	uint32_t interface;		/* ifindex they came by or leave by; 0 = not known */
 	uint32_t queue;
 	uint32_t port;			/* port number */
 	/* NBL_RECEIVE_RESOURCES: clones are made copies, references are refused (RX-04) */

@@ -3,7 +3,7 @@
  * wfp.h - the filter engine of one adapter, as its stack and its control see it.
  *
  *   filters.c    sub-layers and filters, as added        snapshot.c  what lanes classify by
- *   classify.c   packets through layers                  callout.c   registration, holding, figures
+ *   classify*.c  packets through layers                  callout.c   registration, holding, figures
  *   flow.c       contexts of callouts on flows           inject*.c   handles, injecting, completing
  *   tag.c        numbers on NBLs              gate.c      packets no filter can match
  *   stack_*.c    the engine as a module of a stack; rule*.c filters as text

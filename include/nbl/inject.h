@@ -218,7 +218,9 @@ enum nbl_injection_state {
 /*
  * Who injected 'n', or what it was cloned from, as seen by 'handle' (borrows).
  * Fills ret_context, unless NULL, with the injection_context given by this handle
- * (NULL if it did not inject it). Any thread that holds 'n'.
+ * (NULL if it did not inject it). Any thread that holds 'n'. Handles that exist are never
+ * taken for each other. A new one may be answered PREVIOUSLY, without a context, for what was
+ * injected by one long destroyed: places of handles are used again, the longest free first.
  * Rules: IN-09, IN-10, AMB-11. Restates FwpsQueryPacketInjectionState0.
  */
 NBL_API enum nbl_injection_state nbl_inject_query(const struct nbl_wfp *wfp, uint32_t handle,

@@ -356,6 +356,35 @@ START_TEST(IN_11_filters_and_callouts_that_go_while_injections_are_out_lose_none
 }
 END_TEST
 
+START_TEST(IN_09_none_of_64_handles_is_taken_for_another)
+{
+	struct script s = { 0 };
+	uint32_t h[NBL_MAX_INJECT_HANDLES];
+	struct nbl *first = fresh_clone(), *second;
+
+	begin(&s);
+	done.frees = false;
+	for (int i = 0; i < NBL_MAX_INJECT_HANDLES; i++)
+		h[i] = handle_new(NBL_INJECT_L2);
+	/* injected by _i, then a clone of it by the next */
+	ck_assert_int_eq(send_mac(h[_i], chain_of(first)), 0);
+	fix_complete(0, 0);
+	second = unit_clone(first);
+	ck_assert_int_eq(send_mac(h[(_i + 1) % NBL_MAX_INJECT_HANDLES], chain_of(second)), 0);
+	for (int i = 0; i < NBL_MAX_INJECT_HANDLES; i++) {
+		int by = (i - _i + NBL_MAX_INJECT_HANDLES) % NBL_MAX_INJECT_HANDLES;
+
+		ck_assert_int_eq(nbl_inject_query(fix.wfp, h[i], second, NULL),
+				 by == 0   ? NBL_PREVIOUSLY_INJECTED_BY_SELF
+				 : by == 1 ? NBL_INJECTED_BY_SELF
+					   : NBL_INJECTED_BY_OTHER);
+	}
+	fix_complete(0, 0);
+	nbl_free_clone(second);
+	nbl_free_clone(first);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -363,6 +392,7 @@ int main(void)
 		{ IN_08_who_injects_without_asking_is_stopped_at_the_loop_cap_and_counted, 2 },
 		{ CL_14_injecting_inside_classify_classifies_nothing_before_it_returns, 1 },
 		{ IN_09_self_other_and_previously_are_told_apart_through_a_foreign_clone, 1 },
+		{ IN_09_none_of_64_handles_is_taken_for_another, NBL_MAX_INJECT_HANDLES },
 		{ IN_10_an_original_injected_by_two_in_turn_keeps_both_contexts, 1 },
 		{ SH_07_an_injected_clone_is_originated_by_its_injector_and_the_parent_is_not, 1 },
 		{ IN_11_an_owner_injects_only_where_it_has_a_callout, 1 },

@@ -84,7 +84,7 @@ static const struct verb verbs[N_VERBS] = {
 	[VERB_HOLDS] = { VERB_HOLDS, "holds", NULL, "[NAME]",
 		"packets that modules hold, how long and why", NULL, false, 0, 1 },
 	[VERB_MODULE_LIST] = { VERB_MODULE_LIST, "module", "list", "NAME",
-		"the module stack, from the lower port upward", NULL, false, 1, 1 },
+		"the module stack, from the lower port upward; what its filter rules did", NULL, false, 1, 1 },
 	[VERB_MODULE_ADD] = { VERB_MODULE_ADD, "module", "add",
 		"NAME MODULE [before|after OTHER] [KEY=VALUE ...]",
 		"put a module into the stack", module_add_details, true, 2, 16 },

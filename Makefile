@@ -90,6 +90,8 @@ $(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
 	$(call skeleton,$*_bpf)
 
 $(PORT) $(KEEPER): | $(BPF)
+# a system header to the compiler, which lists it nowhere
+$(BUILD)/user/port/programs.o: $(BPF)
 
 link = $(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(1)
 
@@ -117,7 +119,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(EDGE) $(STACK) $(MODULES) $(FILTER) $(MEMPORT
 $(BUILD)/tests/test_no_memory $(BUILD)/tests/test_module_states: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
 $(BUILD)/tests/test_no_memory: ALL_LDFLAGS += -Wl,--wrap=aligned_alloc
 
-$(BUILD)/tests/%: tests/bpf/%.c $(PORT) $(CORE) | $(BPF)
+$(BUILD)/tests/%: tests/bpf/%.c $(PORT) $(CORE) $(BPF)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Wno-unused-parameter -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) \
 		-lcheck -lsubunit -lm -lrt -lxdp -lbpf -lmnl -lpthread

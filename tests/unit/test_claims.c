@@ -151,6 +151,67 @@ START_TEST(DV_06_eight_threads_free_eight_children_and_the_parent_goes_home_once
 }
 END_TEST
 
+#define N_EACH 2000
+#define N_CROWDS 40
+
+struct crowd_thread {
+	struct nbl *children[N_EACH];
+	_Atomic int *n_ready;
+};
+
+static void *free_crowd(void *arg)
+{
+	struct crowd_thread *t = arg;
+
+	/* both on a processor, not one woken by the other */
+	atomic_fetch_add(t->n_ready, 1);
+	while (*t->n_ready < 2)
+		;
+	for (int i = 0; i < N_EACH; i++)
+		nbl_free_clone(t->children[i]);
+	return NULL;
+}
+
+static void free_by_two(struct crowd_thread t[2])
+{
+	_Atomic int n_ready = 0;
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++) {
+		t[i].n_ready = &n_ready;
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, free_crowd, &t[i]), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* So many at once that a count which can lose one does. */
+START_TEST(DV_06_of_thousands_of_children_freed_on_two_threads_none_is_lost)
+{
+	static struct crowd_thread t[2];
+	struct nbl_pool *pool = unit_pool_new(2 * N_EACH, 0, 0, 0);
+
+	for (int round = 0; round < N_CROWDS; round++) {
+		struct nbl *n = unit_receive(64, 100);
+		unsigned int before = unit_n_released(n);
+
+		for (int i = 0; i < 2 * N_EACH; i++) {
+			struct nbl *child = nbl_alloc_clone(n, pool);
+
+			if (!child)
+				ck_abort_msg("no clone");
+			t[i % 2].children[i / 2] = child;
+		}
+		nbl_release(n);
+		free_by_two(t);
+		ck_assert_uint_eq(unit_n_released(n), before + 1);
+		ck_assert_uint_eq(n->child_ref_count, 0);
+		unit_assert_full(pool);
+	}
+	ck_assert_int_eq(nbl_pool_free(pool), 0);
+}
+END_TEST
+
 /* Notes the order in which NBLs go home, then sends them on to their real one. */
 struct logged_home {
 	struct nbl_home home;
@@ -387,6 +448,7 @@ int main(void)
 		{ DM_05_parent_and_child_count_start_empty_and_follow_clones, 1 },
 		{ DV_05_a_parent_with_a_child_goes_home_only_when_the_child_is_freed, 2 },
 		{ DV_06_eight_threads_free_eight_children_and_the_parent_goes_home_once, 1 },
+		{ DV_06_of_thousands_of_children_freed_on_two_threads_none_is_lost, 1 },
 		{ DV_07_a_tree_goes_home_from_the_leaf_upward, 1 },
 		{ DV_07_twenty_thousand_generations_go_home_without_recursion, 1 },
 		{ RF_01_a_reference_keeps_the_nbl_after_its_owner_gave_it_back, 1 },

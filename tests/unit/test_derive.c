@@ -38,7 +38,9 @@ START_TEST(DV_01_a_clone_describes_the_same_bytes_and_takes_no_frame_and_no_cont
 	struct nbl *n[3], *clone;
 
 	make_three(n);
+	n[0]->context = n;		/* the parent's own */
 	clone = unit_clone(n[0]);
+	n[0]->context = NULL;
 	assert_three(clone);
 	ck_assert_ptr_null(clone->context);
 	for (const struct nbl_nb *nb = clone->first_nb; nb; nb = nb->next) {
@@ -301,10 +303,18 @@ END_TEST
 START_TEST(RF_13_a_freed_deep_clone_gives_its_frames_to_their_own_pool)
 {
 	struct nbl *n = unit_receive(64, 500), *clone = unit_deep_clone(n);
+	struct nbl_pool *other = unit_pool_new(2, 8, UNIT_DATA_FRAME_SIZE, 0);
 
 	ck_assert_uint_eq(unit_frames_free(unit.data), UNIT_N_DATA_FRAMES - 3);
 	ck_assert_int_eq(nbl_free_clone(clone), 0);
 	ck_assert_uint_eq(unit_frames_free(unit.data), UNIT_N_DATA_FRAMES);
+	/* where the pool of its descriptor has frames, too */
+	ck_assert_int_eq(nbl_alloc_deep_clone(n, other, unit.data, &clone), 0);
+	ck_assert_uint_eq(unit_frames_free(unit.data), UNIT_N_DATA_FRAMES - 3);
+	ck_assert_int_eq(nbl_free_clone(clone), 0);
+	unit_assert_full(unit.data);
+	unit_assert_full(other);
+	ck_assert_int_eq(nbl_pool_free(other), 0);
 	ck_assert_uint_eq(unit_n_released(n), 0);
 	nbl_release(n);
 }

@@ -106,6 +106,29 @@ START_TEST(RF_06_with_two_holders_the_one_who_writes_gets_bytes_of_its_own)
 }
 END_TEST
 
+START_TEST(AMB_02_the_mark_outlasts_clones_and_the_reference_that_left_it)
+{
+	struct nbl *n = unit_receive(64, 100), *clone;
+
+	begin();
+	n->holder = A;
+	reference_as(A, n, true);
+	reference_as(B, n, false);
+	for (uint64_t i = 0; i < 3; i++) {
+		if (i == 2)		/* it was announced, whether or not A still has it */
+			dereference_as(A, n);
+		clone = clone_as(A, n);
+		ck_assert_uint_eq(clone->kind, NBL_KIND_DEEP_CLONE);
+		ck_assert(!shows(n, clone));
+		ck_assert_uint_eq(n_copies(), i + 1);
+		ck_assert_int_eq(nbl_free_clone(clone), 0);
+		ck_assert(n->nbl_flags & NBL_FLAG_WILL_MODIFY);
+	}
+	dereference_as(B, n);
+	nbl_release(n);
+}
+END_TEST
+
 START_TEST(RF_06_another_child_can_see_the_bytes_so_they_are_copied)
 {
 	struct nbl *n = unit_receive(64, 100), *first, *clone;
@@ -427,6 +450,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		{ RF_06_one_holder_on_one_thread_shares_and_copies_nothing, 2 },
 		{ RF_06_with_two_holders_the_one_who_writes_gets_bytes_of_its_own, 1 },
+		{ AMB_02_the_mark_outlasts_clones_and_the_reference_that_left_it, 1 },
 		{ RF_06_another_child_can_see_the_bytes_so_they_are_copied, 1 },
 		{ RF_06_another_owner_can_see_the_bytes_so_they_are_copied, 1 },
 		{ RF_06_bytes_waiting_to_be_sent_are_copied, 1 },

@@ -107,6 +107,26 @@ START_TEST(IN_08_each_path_re_enters_at_its_layer_and_forwarded_packets_are_not_
 }
 END_TEST
 
+START_TEST(AMB_17_receive_injection_takes_the_ethernet_header_and_classify_shows_what_is_behind_it)
+{
+	struct script s = { .action = NBL_ACTION_CONTINUE };
+	struct nbl *n = fresh_clone();
+	uint32_t h;
+
+	begin(&s);
+	add_filter(NBL_LAYER_INBOUND_MAC_FRAME_ETHERNET, WFP_ACTION_CALLOUT_UNKNOWN, s.id, 0, 1, 0);
+	h = handle_new(NBL_INJECT_L2);
+	ck_assert_int_eq(nbl_inject_mac_receive(fix.wfp, h, NULL, &target, chain_of(n), completed,
+						&done), 0);
+	run_stack_once();
+	ck_assert_uint_eq(s.n_calls, 1);
+	ck_assert_uint_eq(s.metadata.mac_header_size, 14);
+	ck_assert_uint_eq(s.metadata.data_offset, 14);
+	ck_assert_uint_eq(s.first_bytes[0], 0x45);
+	ck_assert_uint_eq(done.n_nbls, 1);
+}
+END_TEST
+
 static struct script *completing;
 
 static void completed_for_script(void *context, struct nbl_chain chain, int status)
@@ -389,6 +409,8 @@ int main(void)
 {
 	const struct unit_test tests[] = {
 		{ IN_08_each_path_re_enters_at_its_layer_and_forwarded_packets_are_not_classified_again, NBL_N_INJECT_PATHS },
+		{ AMB_17_receive_injection_takes_the_ethernet_header_and_classify_shows_what_is_behind_it,
+		  1 },
 		{ IN_08_who_injects_without_asking_is_stopped_at_the_loop_cap_and_counted, 2 },
 		{ CL_14_injecting_inside_classify_classifies_nothing_before_it_returns, 1 },
 		{ IN_09_self_other_and_previously_are_told_apart_through_a_foreign_clone, 1 },

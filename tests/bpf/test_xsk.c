@@ -25,14 +25,14 @@ static int peer;
 
 static const struct nbl_ring_sizes sizes = { 64, 64, 64, 64 };
 
-static void start(void)
+static void start(enum nbl_zerocopy zerocopy)
 {
 	const struct nbl_memory_shape shape = {
 		.frame_size = FRAME, .n_queues = 1, .frames_per_queue = 64, .n_pool_frames = 7,
 		.n_lanes = 1, .lane_block_size = NBL_CACHE_LINE,
 	};
 	const struct nbl_xsk_params params = {
-		.ifname = "nic", .memory = &memory, .sizes = sizes, .zerocopy = NBL_ZEROCOPY_OFF };
+		.ifname = "nic", .memory = &memory, .sizes = sizes, .zerocopy = zerocopy };
 	const struct sockaddr_ll address = {
 		.sll_family = AF_PACKET, .sll_protocol = htons(TYPE), .sll_ifindex = (int)wire };
 	char why[256] = "";
@@ -109,7 +109,7 @@ static void expect_completions(uint32_t n)
 
 START_TEST(a_packet_leaves_from_frames_of_the_pool)
 {
-	start();
+	start(NBL_ZEROCOPY_OFF);
 	put(1);
 	expect_packet(1);
 	expect_completions(1);
@@ -122,7 +122,7 @@ START_TEST(AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_co
 	struct xdp_statistics s;
 	uint32_t most;
 
-	start();
+	start(NBL_ZEROCOPY_OFF);
 	most = nbl_xsk_max_segments(xsk);
 	ck_assert_uint_ge(most, 1);
 	for (uint32_t n = 1; n <= most; n++) {
@@ -136,6 +136,17 @@ START_TEST(AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_co
 }
 END_TEST
 
+/* A veth has no zero-copy: it is bound in copy mode, whether or not that was asked for. */
+START_TEST(NX_09_the_mode_that_was_bound_is_told)
+{
+	static const enum nbl_zerocopy asked[] = { NBL_ZEROCOPY_OFF, NBL_ZEROCOPY_AUTO };
+
+	start(asked[_i]);
+	ck_assert(!nbl_xsk_is_zerocopy(xsk));
+	finish();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("xsk");
@@ -143,5 +154,6 @@ int main(void)
 	tcase_add_test(tests, a_packet_leaves_from_frames_of_the_pool);
 	tcase_add_test(tests,
 		       AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_completion);
+	tcase_add_loop_test(tests, NX_09_the_mode_that_was_bound_is_told, 0, 2);
 	return run_suite("xsk", tests);
 }

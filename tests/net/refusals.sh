@@ -136,6 +136,15 @@ zero_copy_that_a_veth_has_not_is_refused_when_required()
 	unchanged
 }
 
+NX_09_the_mode_that_was_bound_is_reported()
+{
+	ctl_until_attached v1 pair v2
+	expect_equal "modes of both ports" "native copy native copy" \
+		"$(show v1 '[.lower, .upper | .xdp, .copy] | join(" ")')"
+	ctl detach v1
+	unchanged
+}
+
 # expect_status_in LIST COMMAND...
 expect_status_in()
 {
@@ -320,6 +329,7 @@ claim a_foreign_generic_program_is_left_where_it_is
 claim a_foreign_program_with_a_socket_is_left_where_it_is
 claim a_busy_queue_is_refused
 claim zero_copy_that_a_veth_has_not_is_refused_when_required
+claim NX_09_the_mode_that_was_bound_is_reported
 claim queues_that_are_not_there_are_refused
 claim missing_capabilities_end_nbld_with_77_and_one_sentence
 claim a_wrong_configuration_is_told_by_file_and_line_and_changes_nothing

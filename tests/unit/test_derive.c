@@ -370,6 +370,15 @@ static void edit(int how, struct nbl *clone, struct nbl_segment *foreign)
 	case 7:			/* a loop */
 		nb->first_segment->next = nb->first_segment;
 		break;
+	case 8:			/* cut a segment short */
+		nb->first_segment->length--;
+		break;
+	case 9:			/* point one behind the first elsewhere */
+		nb->first_segment->next->base = foreign->base;
+		break;
+	case 10:		/* say that it is in another frame */
+		nb->first_segment->frame ^= 1;
+		break;
 	default:		/* over the segment of a retreat */
 		ck_assert_int_eq(nbl_nb_retreat(nb, 250, 0, unit.data), 0);
 		foreign->next = nb->first_segment->next;
@@ -467,7 +476,7 @@ int main(void)
 		{ RF_12_pools_are_independent_and_null_stands_for_the_default, 1 },
 		{ RF_13_a_freed_deep_clone_gives_its_frames_to_their_own_pool, 1 },
 		{ RF_13_freeing_as_a_clone_what_is_none_is_refused_and_counted, 1 },
-		{ RF_14_an_edit_left_in_a_clone_is_counted_and_loses_nothing, 18 },
+		{ RF_14_an_edit_left_in_a_clone_is_counted_and_loses_nothing, 24 },
 		{ RF_14_an_edit_that_was_undone_is_no_violation, 2 },
 		{ a_clone_of_an_nbl_whose_window_lies_is_refused_and_counted, 1 },
 		{ RF_15_a_copy_pins_nothing_and_outlives_its_original, 1 },

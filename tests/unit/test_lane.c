@@ -170,6 +170,37 @@ START_TEST(no_more_frames_are_posted_than_the_queue_wants)
 }
 END_TEST
 
+static void keep_the_first(struct nbl_filter *f, struct nbl_chain chain)
+{
+	nbl_chain_append(&probe.kept, nbl_chain_pop(&chain));
+	nbl_filter_return(f, chain);
+}
+
+START_TEST(RX_03_of_eight_packets_seven_are_home_at_once_and_the_kept_one_when_returned)
+{
+	const struct nbl_ring *fill;
+
+	begin(RIG_SHAPE(.n_frames = 64), only_probe);
+	fill = &lane_queue(0)->q.fill.ring;
+	probe.receive = keep_the_first;
+	ck_assert_uint_eq(rig_deliver(&rig, 0, 8), 8);
+	for (int i = 0; i < 3; i++)
+		rig_turn(&rig);
+	ck_assert_uint_eq(probe.kept.n_nbls, 1);
+	ck_assert_uint_eq(frames_in(NBL_FRAME_HELD), 1);
+	ck_assert_uint_eq(nbl_ring_used(fill), 63);
+	rig_check(&rig);
+	nbl_lane_enter(&rig.lane);
+	nbl_filter_return(probe.filter, nbl_chain_take(&probe.kept));
+	rig_turn(&rig);
+	ck_assert_uint_eq(frames_in(NBL_FRAME_HELD), 0);
+	ck_assert_uint_eq(nbl_ring_used(fill), 64);
+	ck_assert_uint_eq(outcome(NBL_OUTCOME_RETURNED), 8);
+	rig_check(&rig);
+	end();
+}
+END_TEST
+
 START_TEST(receiving_resumes_when_held_frames_come_back)
 {
 	begin(RIG_SHAPE(.n_frames = 64), only_probe);
@@ -494,6 +525,7 @@ int main(void)
 		{ an_idle_turn_moves_nothing_and_publishes_nothing, 1 },
 		{ every_frame_is_posted_as_far_as_the_fill_ring_goes, 1 },
 		{ no_more_frames_are_posted_than_the_queue_wants, 1 },
+		{ RX_03_of_eight_packets_seven_are_home_at_once_and_the_kept_one_when_returned, 1 },
 		{ receiving_resumes_when_held_frames_come_back, 1 },
 		{ a_full_tx_ring_refuses_with_an_outcome_and_keeps_order, 1 },
 		{ a_stuck_port_is_called_a_few_times_a_turn_not_for_every_packet, 1 },

@@ -123,7 +123,8 @@ END_TEST
 START_TEST(what_may_not_be_originated_is_refused_and_nothing_moves)
 {
 	struct actor *a = &actors[0], *b = &actors[1];
-	struct nbl *n, *other;
+	struct nbl *n, *first, *other;
+	struct nbl_chain two;
 
 	begin(2);
 	n = own_packet(a);
@@ -131,16 +132,28 @@ START_TEST(what_may_not_be_originated_is_refused_and_nothing_moves)
 	n->source_handle = 0;
 	ck_assert_int_eq(nbl_filter_originate_send(a->f, one(n), 0, 0), -EPERM);
 	ck_assert_int_eq(n->status, NBL_STATUS_FAILURE);
+	/* nor behind one that may */
+	first = own_packet(a);
+	two = one(first);
+	nbl_chain_append(&two, n);
+	ck_assert_int_eq(nbl_filter_originate_send(a->f, two, 0, 0), -EPERM);
+	ck_assert_int_eq(first->status, NBL_STATUS_FAILURE);
+	ck_assert(!first->is_out);
+	nbl_free(first);
+	n->next = NULL;
+	nbl_filter_own(b->f, n);	/* with the handle of b */
+	ck_assert_int_eq(nbl_filter_originate_send(a->f, one(n), 0, 0), -EPERM);
+	ck_assert_uint_eq(violations(), 3);
 	nbl_filter_own(a->f, other);	/* on the account of b */
 	ck_assert_int_eq(nbl_filter_originate_send(a->f, one(other), 0, 0), -EPERM);
-	ck_assert_uint_eq(violations(), 2);
+	ck_assert_uint_eq(violations(), 4);
 	/* again before it came back */
 	nbl_filter_own(b->f, other);
 	a->send = keep_down;
 	ck_assert_int_eq(nbl_filter_originate_send(b->f, one(other), 0, 0), 0);
 	ck_assert_int_eq(nbl_filter_originate_send(b->f, one(other), 0, 0), -EPERM);
 	ck_assert_int_eq(nbl_filter_originate_receive(b->f, one(other), 0, 0), -EPERM);
-	ck_assert_uint_eq(violations(), 4);
+	ck_assert_uint_eq(violations(), 6);
 	ck_assert_int_eq(b->f->n_originated, 1);
 	b->send_complete = free_own;
 	nbl_filter_complete(a->f, nbl_chain_take(&a->down));
@@ -216,6 +229,35 @@ START_TEST(own_ones_completed_upward_stay_and_are_counted)
 	ck_assert_uint_eq(actors[1].n_completed, 0);
 	ck_assert_uint_eq(violations(), 1);
 	ck_assert_int_eq(a->f->held, 0);
+	ck_assert_uint_eq(frames_out(), 0);
+	end();
+}
+END_TEST
+
+static void return_own_downward(struct actor *a, struct nbl_chain c)
+{
+	struct nbl *n = c.head;
+
+	nbl_filter_return(a->f, c);	/* which it may not (RX-11) */
+	ck_assert_int_eq(nbl_free(n), 0);
+}
+
+START_TEST(own_ones_returned_downward_stay_and_are_counted)
+{
+	struct actor *b = &actors[1];
+
+	begin(3);
+	b->receive_return = return_own_downward;
+	nbl_lane_enter(&rig.lane);
+	ck_assert_int_eq(nbl_filter_originate_receive(b->f, one(own_packet(b)), 0, 0), 0);
+	nbl_lane_publish_tx(&rig.lane);
+	nbl_lane_enter(NULL);
+	rig_run_kernel(&rig);
+	rig_turn(&rig);
+	ck_assert_uint_eq(b->n_returned, 1);
+	ck_assert_uint_eq(actors[0].n_returned, 0);
+	ck_assert_uint_eq(violations(), 1);
+	ck_assert_int_eq(b->f->held, 0);
 	ck_assert_uint_eq(frames_out(), 0);
 	end();
 }
@@ -402,6 +444,7 @@ int main(void)
 		{ a_module_that_did_not_say_it_originates_is_refused, 1 },
 		{ originated_with_resources_it_is_back_on_return_and_no_handler_is_called, 1 },
 		{ own_ones_completed_upward_stay_and_are_counted, 1 },
+		{ own_ones_returned_downward_stay_and_are_counted, 1 },
 		{ a_handle_is_never_used_again_and_a_stale_one_reaches_nobody, 1 },
 		{ a_bypassed_originator_gets_its_own_and_no_others, 1 },
 		{ a_cancel_completes_what_is_queued_with_that_id_and_goes_on_down, 1 },

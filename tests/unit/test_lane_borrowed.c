@@ -402,15 +402,18 @@ START_TEST(ten_thousand_nbls_of_four_queues_returned_in_any_order_go_to_their_ow
 	begin_sends(RIG_SHAPE(.n_lower = 4, .n_frames = N_FRAMES), only_borrower);
 	lent.receive = keep_all;
 	while (n_returned < 10000) {
-		struct nbl *nbls[4 * 64];
+		struct nbl *nbls[4 * 64 + 1];
 		uint32_t n = 0;
 
 		for (uint32_t q = 0; q < 4; q++)
 			ck_assert_uint_eq(rig_deliver(&rig, q, 64), 64);
 		rig_turn(&rig);
 		nbl_lane_enter(&rig.lane);
-		while (probe.kept.head)
-			nbls[n++] = nbl_chain_pop(&probe.kept);
+		while ((nbls[n] = nbl_chain_pop(&probe.kept))) {
+			uint16_t queue = (uint16_t)(nbls[n]->segment.frame / N_FRAMES);
+
+			ck_assert_uint_eq(nbls[n++]->source_handle, nbl_handle_of_queue(queue));
+		}
 		ck_assert_uint_eq(n, 256);
 		shuffle(nbls, n, &random);
 		for (uint32_t i = 0; i < n;) {

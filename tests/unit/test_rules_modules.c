@@ -146,6 +146,7 @@ START_TEST(TX_08_a_filter_passes_rejects_queues_or_copies_and_originates)
 	ck_assert_uint_eq(rig_left(&rig), c->n_left - c->n_changed);
 	ck_assert_uint_eq(rig_wrong(&rig), c->n_changed); /* as the judge calls a changed byte */
 	ck_assert_int_eq(b->f->n_originated, 0);
+	ck_assert_uint_eq(rig.lane.figures.modules[b->f->id].faults, 0);
 	ck_assert_uint_eq(frames_of_pool_out(), 0);
 	ck_assert_uint_eq(rig_lost_frames(&rig), 0);
 	rig_check(&rig);

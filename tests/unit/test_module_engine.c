@@ -120,6 +120,47 @@ START_TEST(one_mixed_completion_is_split_by_who_originated_what)
 }
 END_TEST
 
+static void sort_out_returned(struct actor *a, struct nbl_chain c)
+{
+	bool own = nbl_filter_is_own(a->f, c.head);
+
+	for (struct nbl *n = c.head; n; n = n->next)
+		ck_assert_int_eq(nbl_filter_is_own(a->f, n), own);
+	if (own)
+		free_own(a, c);
+	else
+		nbl_filter_return(a->f, c);
+}
+
+START_TEST(one_mixed_return_is_split_and_what_others_originated_goes_on_down)
+{
+	struct actor *b = &actors[1], *top = &actors[2];
+
+	begin(3);
+	b->receive_return = sort_out_returned;
+	top->receive = keep_up;
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(nbl_filter_originate_receive(b->f, one(own_packet(b)), 0, 0), 0);
+		rig_deliver(&rig, 0, 1);
+		rig_turn(&rig);
+	}
+	ck_assert_uint_eq(top->up.n_nbls, 4);
+	nbl_lane_enter(&rig.lane);
+	nbl_filter_return(top->f, nbl_chain_take(&top->up));
+	nbl_lane_enter(NULL);
+	ck_assert_uint_eq(b->n_returned, 4);
+	ck_assert_uint_eq(actors[0].n_returned, 2);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(actors[i].f->n_originated, 0);
+		ck_assert_int_eq(actors[i].f->held, 0);
+	}
+	ck_assert_uint_eq(frames_out(), 0);
+	rig_turn(&rig);
+	rig_check(&rig);
+	end();
+}
+END_TEST
+
 START_TEST(what_may_not_be_originated_is_refused_and_nothing_moves)
 {
 	struct actor *a = &actors[0], *b = &actors[1];
@@ -440,6 +481,7 @@ int main(void)
 		{ an_originated_send_comes_back_to_its_originator_and_nobody_above, 1 },
 		{ an_originated_receive_comes_back_to_its_originator_and_nobody_below, 1 },
 		{ one_mixed_completion_is_split_by_who_originated_what, 1 },
+		{ one_mixed_return_is_split_and_what_others_originated_goes_on_down, 1 },
 		{ what_may_not_be_originated_is_refused_and_nothing_moves, 1 },
 		{ a_module_that_did_not_say_it_originates_is_refused, 1 },
 		{ originated_with_resources_it_is_back_on_return_and_no_handler_is_called, 1 },

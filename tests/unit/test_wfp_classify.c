@@ -318,24 +318,35 @@ START_TEST(CL_10_each_packet_of_a_batch_has_a_verdict_of_its_own_and_order_is_ke
 }
 END_TEST
 
+/* _i: on the way in; on the way out. */
 START_TEST(CL_11_each_fragment_is_classified_for_itself)
 {
-	struct script s = { .action = NBL_ACTION_CONTINUE },
-		      transport = { .action = NBL_ACTION_CONTINUE };
+	static const enum nbl_layer layers[][4] = {
+		{ NBL_LAYER_INBOUND_MAC_FRAME_NATIVE, NBL_LAYER_INBOUND_MAC_FRAME_ETHERNET,
+		  NBL_LAYER_INBOUND_IPPACKET_V4, NBL_LAYER_INBOUND_TRANSPORT_V4 },
+		{ NBL_LAYER_OUTBOUND_MAC_FRAME_NATIVE, NBL_LAYER_OUTBOUND_MAC_FRAME_ETHERNET,
+		  NBL_LAYER_OUTBOUND_IPPACKET_V4, NBL_LAYER_OUTBOUND_TRANSPORT_V4 },
+	};
+	struct script s[4] = { 0 };
 	struct recipe recipe = RECIPE_UDP4;
 	struct nbl_chain chain = NBL_CHAIN_EMPTY;
 
-	script_start(&s, NBL_LAYER_INBOUND_IPPACKET_V4, 0, 1);
-	script_start(&transport, NBL_LAYER_INBOUND_TRANSPORT_V4, 0, 1);
+	for (int i = 0; i < 4; i++) {
+		s[i].action = NBL_ACTION_CONTINUE;
+		script_start(&s[i], layers[_i][i], 0, 1);
+	}
 	for (int i = 0; i < 3; i++) {
 		recipe.fragment = i ? 2 : 1;
 		nbl_chain_append(&chain, cooked(&recipe, 64));
 	}
-	chain = nbl_wfp_classify_way(fix.wfp, WFP_WAY_RECEIVE, chain, &fix.env).passed;
-	ck_assert_uint_eq(s.n_calls, 3);
-	ck_assert_uint_eq(s.values.ip_fragment, NBL_FRAGMENT_LATER);
-	ck_assert_uint_eq(s.metadata.fragment_offset, 40);
-	ck_assert_uint_eq(transport.n_calls, 1);	/* the others have no transport header */
+	chain = nbl_wfp_classify_way(fix.wfp, _i ? WFP_WAY_SEND : WFP_WAY_RECEIVE, chain,
+				     &fix.env).passed;
+	for (int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(s[i].n_calls, 3);
+		ck_assert_uint_eq(s[i].values.ip_fragment, NBL_FRAGMENT_LATER);
+		ck_assert_uint_eq(s[i].metadata.fragment_offset, 40);
+	}
+	ck_assert_uint_eq(s[3].n_calls, 1);	/* the others have no transport header */
 	release_chain(chain);
 }
 END_TEST
@@ -528,12 +539,21 @@ END_TEST
 START_TEST(PE_02_there_is_no_pending_of_connections_and_the_answer_says_so)
 {
 	struct nbl_classify_in in = { 0 };
+	uint64_t context = 0;
+
+	ck_assert_int_eq(nbl_pend_operation(&in, &context), -EOPNOTSUPP);
+	ck_assert_int_eq(nbl_complete_operation(1, NULL), -EOPNOTSUPP);
+	ck_assert_uint_eq(context, 0);
+}
+END_TEST
+
+START_TEST(PE_03_there_is_no_pending_of_a_classify_and_the_answer_says_so)
+{
+	struct nbl_classify_in in = { 0 };
 	struct nbl_classify_out out = { 0 };
 	uint64_t handle = 0;
 
-	ck_assert_int_eq(nbl_pend_operation(&in, &handle), -EOPNOTSUPP);
-	ck_assert_int_eq(nbl_complete_operation(1, NULL), -EOPNOTSUPP);
-	ck_assert_int_eq(nbl_pend_classify(&in, &handle), -EOPNOTSUPP);	/* PE-03 */
+	ck_assert_int_eq(nbl_pend_classify(&in, &handle), -EOPNOTSUPP);
 	ck_assert_int_eq(nbl_complete_classify(1, &out), -EOPNOTSUPP);
 	ck_assert_uint_eq(handle, 0);
 }
@@ -554,7 +574,7 @@ int main(void)
 		{ CL_10_a_batch_callout_that_holds_behind_the_engines_back_is_counted, 1 },
 		{ CL_10_each_packet_of_a_batch_has_a_verdict_of_its_own_and_order_is_kept, 1 },
 		{ AMB_07_the_extension_lets_a_batch_callout_hold, 1 },
-		{ CL_11_each_fragment_is_classified_for_itself, 1 },
+		{ CL_11_each_fragment_is_classified_for_itself, 2 },
 		{ CL_12_a_callout_goes_only_when_nothing_of_it_is_left, 1 },
 		{ CL_12_a_callout_that_goes_is_called_no_more_from_the_first_try_on, 1 },
 		{ CL_12_a_callout_stays_while_a_classify_of_it_runs, 1 },
@@ -566,6 +586,7 @@ int main(void)
 		{ CL_06_a_chain_longer_than_a_burst_is_classified_whole_and_in_order, 1 },
 		{ CL_06_without_filters_a_chain_is_passed_untouched, 1 },
 		{ PE_02_there_is_no_pending_of_connections_and_the_answer_says_so, 1 },
+		{ PE_03_there_is_no_pending_of_a_classify_and_the_answer_says_so, 1 },
 	};
 
 	return fix_run("wfp_classify", tests, N_ELEMENTS(tests));

@@ -271,11 +271,13 @@ START_TEST(IN_06_a_chain_of_ten_completes_in_any_order_and_grouping_ten_in_all)
 	struct script s = { 0 };
 	struct nbl_chain chain = NBL_CHAIN_EMPTY, part, rest;
 	struct nbl *n, *foreign = cooked(&RECIPE_UDP4, 64);
+	uint32_t h;
 
 	begin(&s);
+	h = handle_new(NBL_INJECT_L2);
 	for (int i = 0; i < 10; i++)
 		nbl_chain_append(&chain, fresh_clone());
-	ck_assert_int_eq(send_mac(handle_new(NBL_INJECT_L2), chain), 0);
+	ck_assert_int_eq(send_mac(h, chain), 0);
 	ck_assert_uint_eq(fix.n_queued, 10);
 	while (fix.n_queued) {
 		uint32_t k = 1 + unit_random_below(&random, fix.n_queued);
@@ -294,6 +296,7 @@ START_TEST(IN_06_a_chain_of_ten_completes_in_any_order_and_grouping_ten_in_all)
 		ck_assert_uint_eq(rest.n_nbls, 1);
 	}
 	ck_assert_uint_eq(done.n_nbls, 10);
+	ck_assert_int_eq(nbl_inject_handle_destroy(fix.wfp, h), 0);
 	nbl_release(foreign);
 }
 END_TEST
@@ -317,6 +320,55 @@ START_TEST(IN_06_those_with_one_completion_function_come_back_together)
 	ck_assert_ptr_null(chain.head);
 	ck_assert_uint_eq(done.n_calls, 1);
 	ck_assert_uint_eq(done.n_nbls, 3);
+}
+END_TEST
+
+static void told(uint32_t *n, struct nbl_chain chain)
+{
+	*n += chain.n_nbls;
+	while (chain.head)
+		ck_assert_int_eq(nbl_free_clone(nbl_chain_pop(&chain)), 0);
+}
+
+static void told_first(void *context, struct nbl_chain chain, int status)
+{
+	ck_assert_int_eq(status, 0);
+	told(context, chain);
+}
+
+static void told_second(void *context, struct nbl_chain chain, int status)
+{
+	ck_assert_int_eq(status, 0);
+	told((uint32_t *)context + 1, chain);
+}
+
+/* Every other one has: another context; another function; another handle. */
+START_TEST(IN_06_what_several_injected_is_completed_together_and_told_to_each)
+{
+	nbl_inject_completed_fn functions[] = { told_first, _i == 1 ? told_second : told_first };
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+	uint32_t n_told[2][2] = { 0 }, handles[2];
+	struct script s = { 0 };
+
+	begin(&s);
+	for (int i = 0; i < 2; i++)
+		handles[i] = handle_new(NBL_INJECT_L2);
+	for (int i = 0; i < 6; i++) {
+		int k = i % 2;
+
+		ck_assert_int_eq(nbl_inject_mac_send(fix.wfp, handles[_i == 2 && k], NULL, &target,
+						     chain_of(fresh_clone()), functions[k],
+						     n_told[_i == 0 && k]), 0);
+		nbl_chain_append(&chain, fix.queued[i].n);
+	}
+	fix.n_queued = 0;
+	chain = nbl_inject_complete_chain(fix.wfp, chain, 0);
+	ck_assert_ptr_null(chain.head);
+	ck_assert_uint_eq(n_told[0][0], _i == 2 ? 6 : 3);
+	ck_assert_uint_eq(n_told[0][1], _i == 1 ? 3 : 0);
+	ck_assert_uint_eq(n_told[1][0], _i == 0 ? 3 : 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(nbl_inject_handle_destroy(fix.wfp, handles[i]), 0);
 }
 END_TEST
 
@@ -486,6 +538,7 @@ int main(void)
 		{ IN_05_a_second_completion_is_refused_and_counted, 1 },
 		{ IN_06_a_chain_of_ten_completes_in_any_order_and_grouping_ten_in_all, 20 },
 		{ IN_06_those_with_one_completion_function_come_back_together, 1 },
+		{ IN_06_what_several_injected_is_completed_together_and_told_to_each, 3 },
 		{ IN_12_an_absorbed_original_is_injected_without_a_clone_and_goes_home_after_it,
 		  2 },
 		{ IN_07_an_original_needs_no_completion_function_and_a_clone_does, 1 },

@@ -352,6 +352,13 @@ START_TEST(IN_11_an_owner_injects_only_where_it_has_a_callout)
 	ck_assert_int_eq(
 		nbl_inject_network_receive(fix.wfp, h, NULL, &to, packet, completed, &done), 0);
 	fix_complete_all();
+	/* and no longer when it is gone */
+	ck_assert_int_eq(nbl_callout_unregister(fix.wfp, id), 0);
+	packet = clone_behind(&RECIPE_UDP4, 14);
+	ck_assert_int_eq(
+		nbl_inject_network_receive(fix.wfp, h, NULL, &to, packet, completed, &done),
+		-ENOENT);
+	nbl_free_clone(packet);
 }
 END_TEST
 

@@ -91,7 +91,7 @@ sim_options()
 	fi
 }
 
-# rule_of NAME: core-31-AR-08 is of AR-08, AMB-08 too
+# rule_of NAME: core-31-AR-08 is of AR-08, AMB-08 too; lane-41-overload of none
 rule_of()
 {
 	sed -nE 's/^.*-([A-Z]+-[0-9]+[a-z]?)$/\1/p' <<<"$1"
@@ -163,7 +163,8 @@ unharmed()
 	[ "$(cat "$known")" = 0 ]
 }
 
-# by_whom RULE OUTPUT STATUS: the failing test to name, one that is listed under the rule if there is
+# by_whom RULE OUTPUT STATUS: the failing test to name, one that is listed under the rule if there is;
+# a fault of something the rules do not say has no RULE
 by_whom()
 {
 	local tests listed
@@ -173,7 +174,7 @@ by_whom()
 	if [ -n "$listed" ]; then
 		echo "$listed"
 	elif [ -n "$tests" ]; then
-		echo "$(head -n 1 <<<"$tests") (not listed under $1)"
+		echo "$(head -n 1 <<<"$tests") ($([ -n "$1" ] && echo "not listed under $1" || echo "of no rule"))"
 	elif [ "$3" = 124 ] || [ "$3" = 137 ]; then
 		echo "its time: $LIMIT s"
 	else
@@ -264,13 +265,15 @@ table()
 		sub(/:$/, "", section)
 		sub(/-[0-9]+[a-z]?$/, "", section)
 		sub(/.*-/, "", section)
+		if (section !~ /^[A-Z]+$/)
+			section = "no rule"
 		n[section]++; all++
 		if ($1 == "caught") { caught[section]++; good++ }
 		if ($1 == "skipped") { skipped[section]++; idle++ }
 	}
 	END {
 		printf "section  faults  caught  skipped\n"
-		order = split("DM PL AR DV RF HP RX TX SH PT CN FS CL IN PE TG INV NX AMB BUG", o, " ")
+		order = split("DM,PL,AR,DV,RF,HP,RX,TX,SH,PT,CN,FS,CL,IN,PE,TG,INV,NX,AMB,BUG,no rule", o, ",")
 		for (i = 1; i <= order; i++)
 			if (o[i] in n)
 				printf "%-7s  %6d  %6d  %7d\n", o[i], n[o[i]], caught[o[i]], skipped[o[i]]

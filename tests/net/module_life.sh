@@ -132,6 +132,7 @@ FS_10_a_mandatory_one_that_fails_later_keeps_the_stack_down_until_it_is_gone()
 	refused "module witness-a did not restart \(EAGAIN\): it does not want to" ctl module add v1 witness-b tag=b
 	expect_equal "modules" "witness-a" "$(stack)"
 	expect_equal "state and why" "down mandatory" "$(show v1 '"\(.state) \(.bypass)"')"
+	expect_equal "the module's state" paused "$(show v1 '.modules[0].state')"
 	one_flow src s0 dst d0 --rate 5000 --count 1000 --size 64
 	expect_equal "frames that passed" 0 "$(flow_figure .distinct)"
 	audit_clean v1
@@ -140,6 +141,48 @@ FS_10_a_mandatory_one_that_fails_later_keeps_the_stack_down_until_it_is_gone()
 	flow src s0 dst d0 --rate 20000 --count 5000 --size 64
 	expect_flow_whole 5000
 	audit_clean v1
+}
+
+stack_is()
+{
+	[ "$(stack)" = "$1" ]
+}
+
+FS_10_one_that_fails_when_a_module_asked_to_restart_is_told_soon()
+{
+	empty_stack
+	ctl module add v1 witness-a tag=a fails-at=3
+	ctl module add v1 witness-b tag=b asks=10
+	flow src s0 dst d0 --rate 1000 --count 1 --size 64
+	wait_until "the stack without it" 3 stack_is witness-b
+	empty_stack
+	ctl module add v1 witness-a tag=a fails-at=3 mandatory=yes
+	ctl module add v1 witness-b tag=b asks=10
+	flow src s0 dst d0 --rate 1000 --count 1 --size 64
+	wait_until "the adapter told as down" 3 is_true v1 '.state == "down" and .bypass == "mandatory"'
+	expect_equal "modules" "paused paused" "$(ctl -j module list v1 | jq -r '[.modules[].state] | join(" ")')"
+	empty_stack
+	expect_equal "state" running "$(show v1 .state)"
+}
+
+# The first pause may take a third of the time, and those after it share what is left.
+pauses_that_take_long_do_not_cost_the_worker()
+{
+	local pid
+
+	empty_stack
+	pid=$(worker_of v1)
+	ctl module add v1 witness-a tag=a slow=1000
+	ctl module add v1 witness-b tag=b
+	refused "module witness-a:.* pause is pending" ctl module set v1 witness-b tag=x
+	ctl module remove v1 witness-b
+	empty_stack
+	ctl module add v1 witness-a tag=a slow=300
+	ctl module add v1 witness-b tag=b
+	said ctl module set v1 witness-b tag=x fails-at=1 || true
+	expect_equal "modules" "witness-a witness-b" "$(stack)"
+	empty_stack
+	expect_equal "worker" "$pid" "$(worker_of v1)"
 }
 
 packets_of()
@@ -189,4 +232,6 @@ claim FS_10_a_module_that_does_not_restart_is_not_put_in
 claim FS_10_nor_is_a_mandatory_one_and_all_is_as_it_was
 claim FS_10_an_optional_one_that_fails_later_is_taken_out_and_the_others_go_on
 claim FS_10_a_mandatory_one_that_fails_later_keeps_the_stack_down_until_it_is_gone
+claim FS_10_one_that_fails_when_a_module_asked_to_restart_is_told_soon
+claim pauses_that_take_long_do_not_cost_the_worker
 claim FS_11_paths_that_go_past_a_module_are_changed_by_an_option

@@ -18,7 +18,8 @@
 #include "stack/limits.h"
 
 #define HANDOVER_FD		3
-#define HANDOVER_VERSION	2u
+#define HANDOVER_VERSION	3u
+#define HANDOVER_ANSWER_MS	2000	/* the keeper waits so long for an answer */
 #define HANDOVER_MAX_QUEUES	(NBL_N_SIDES * NBL_MAX_QUEUES)
 #define HANDOVER_MAX_KEPT	4	/* links, program array */
 
@@ -76,6 +77,7 @@ enum worker_op {
 struct worker_request {
 	uint32_t op;		/* enum worker_op */
 	uint32_t number;	/* comes back with the reply */
+	uint64_t until_ms;	/* monotonic: so long the keeper waits for the reply */
 	uint32_t position;
 	bool force;
 	struct module_conf module, was;

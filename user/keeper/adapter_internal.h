@@ -44,6 +44,7 @@ struct adapter {
 
 	const char *bypass;		/* NULL, "start", "dead", "hang", "mandatory" */
 	bool stack_is_down;		/* a mandatory module did not restart: nothing passes */
+	uint64_t news_heard;		/* of the stack, as its figures number them */
 	uint32_t hung_ticks;		/* seconds in a row with packets past a hung worker */
 };
 
@@ -56,11 +57,14 @@ bool worker_begin(struct adapter *a, enum nbl_takeover takeover, struct refusal 
 void worker_end(struct adapter *a);
 
 /*
- * Asks the worker and waits at most 2 s (fills ret). False with 'refusal' filled. Modules that the
+ * Asks the worker and waits at most HANDOVER_ANSWER_MS (fills ret). False with 'refusal' filled. Modules that the
  * worker says it has no longer, other than the one to be removed, are forgotten.
  */
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal);
+
+/* Hears of modules that went, or keep the stack down, without a command. */
+void worker_hear_news(struct adapter *a);
 
 /* ---- bypass.c ---- */
 

@@ -259,7 +259,7 @@ static void fill_modules(const struct adapter *a, const struct nbl_lane_figures 
 
 		memcpy(m->name, a->conf.modules[i].name, sizeof(m->name));
 		m->id = a->module_ids[i];
-		m->state = a->worker.pid ? "running" : "paused";
+		m->state = a->worker.pid && !a->stack_is_down ? "running" : "paused";
 		if (m->id <= NBL_MAX_MODULES) {
 			m->packets = sum->modules[m->id].packets;
 			m->faults = sum->modules[m->id].faults;

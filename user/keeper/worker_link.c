@@ -12,7 +12,6 @@
 
 #include "edge/log.h"
 
-#define REPLY_MS	2000
 #define START_MS	5000
 /* as many crashes as fit in recent_crashes within this: wait before the next */
 #define FLURRY_MS	10000
@@ -243,9 +242,10 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 		    struct worker_reply *ret)
 {
 	struct worker_request numbered = *request;
-	uint64_t end = monotonic_us() / 1000 + REPLY_MS, now;
+	uint64_t end = monotonic_us() / 1000 + HANDOVER_ANSWER_MS, now;
 	int r;
 
+	numbered.until_ms = end;
 	numbered.number = ++a->n_asked ? a->n_asked : ++a->n_asked;
 	r = handover_send(a->worker.socket, &numbered, sizeof(numbered), &a->tap_fd,
 			  request->op == WORKER_TAP_OPEN);
@@ -253,9 +253,11 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 		r = -ETIMEDOUT;		/* it has not read what was asked before */
 	do {
 		now = monotonic_us() / 1000;
+		if (!r && now >= end)
+			r = -ETIMEDOUT;		/* also if it says other things all the time */
 		if (!r)
-			r = handover_receive(a->worker.socket, ret, sizeof(*ret),
-					     end > now ? (int)(end - now) : 0, NULL, 0, NULL);
+			r = handover_receive(a->worker.socket, ret, sizeof(*ret), (int)(end - now),
+					     NULL, 0, NULL);
 	} while (!r && ret->number != numbered.number);
 	/* what it is, a worker wrote */
 	ret->text[sizeof(ret->text) - 1] = '\0';
@@ -327,7 +329,22 @@ static void kill_undecided(struct adapter *a)
 	struct pollfd ended = { .fd = a->worker.pidfd, .events = POLLIN };
 
 	kill(a->worker.pid, SIGKILL);
-	poll(&ended, 1, REPLY_MS);
+	poll(&ended, 1, HANDOVER_ANSWER_MS);
+}
+
+/* Asks after changes of the stack that nobody asked for: once each, an answer or none. */
+void worker_hear_news(struct adapter *a)
+{
+	const struct worker_request request = { .op = WORKER_VIEW_POOLS };
+	static struct nbl_lane_figures lane;
+	struct worker_reply reply;
+	struct refusal ignored;
+
+	nbl_figures_read(nbl_memory_lane_block(&a->memory, 0), &lane);
+	if (!a->worker.pid || lane.n_news == a->news_heard)
+		return;
+	a->news_heard = lane.n_news;
+	worker_ask(a, &request, &reply, &ignored);	/* which notes what the worker says */
 }
 
 static void refuse_unanswered(const struct adapter *a, int error, struct refusal *refusal)
@@ -389,7 +406,7 @@ void worker_end(struct adapter *a)
 	if (!a->worker.pid)
 		return;
 	/* It answers when the last packet is out of its hands, and exits; its word alone is not waited for. */
-	if (exchange(a, &stop, &reply) < 0 || poll(&ended, 1, REPLY_MS) != 1) {
+	if (exchange(a, &stop, &reply) < 0 || poll(&ended, 1, HANDOVER_ANSWER_MS) != 1) {
 		log_warning("%s: worker %d did not stop; killed", a->conf.name, a->worker.pid);
 		kill_worker(a);
 		return;

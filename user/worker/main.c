@@ -38,8 +38,8 @@ static int begin(struct worker *w, int socket)
 	return reply_to(socket, &reply) < 0 ? -EPIPE : r;
 }
 
-/* Until told to stop, or the keeper is gone. True if told, by the request with that number. */
-static bool serve(struct worker *w, int socket, uint32_t *ret_number)
+/* Until told to stop, or the keeper is gone. True if told, by that request (fills). */
+static bool serve(struct worker *w, int socket, struct worker_request *ret_stop)
 {
 	struct worker_request request;
 	struct worker_reply reply;
@@ -55,9 +55,10 @@ static bool serve(struct worker *w, int socket, uint32_t *ret_number)
 			continue;
 		if (r < 0)
 			return false;
-		*ret_number = request.number;
-		if (request.op == WORKER_STOP)
+		if (request.op == WORKER_STOP) {
+			*ret_stop = request;
 			return true;
+		}
 		worker_serve(w, &request, n_fds ? fd : -1, &reply);
 		reply.number = request.number;
 		if (reply_to(socket, &reply) < 0)
@@ -68,7 +69,7 @@ static bool serve(struct worker *w, int socket, uint32_t *ret_number)
 int main(void)
 {
 	static struct worker w;
-	uint32_t number;
+	struct worker_request stop;
 
 	/*
 	 * Only the keeper ends a worker: what a terminal or a
@@ -80,10 +81,11 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	if (begin(&w, HANDOVER_FD) < 0)
 		return EXIT_FAILURE;
-	if (serve(&w, HANDOVER_FD, &number)) {
-		struct worker_reply reply = { .number = number };
+	if (serve(&w, HANDOVER_FD, &stop)) {
+		struct worker_reply reply = { .number = stop.number };
+		uint32_t left = worker_time_left(stop.until_ms);
 
-		worker_finish(&w, FINISH_MS);
+		worker_finish(&w, left < FINISH_MS ? left : FINISH_MS);
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	/*

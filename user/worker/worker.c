@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "worker/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,37 @@
 #define MAX_FDS		(3 + HANDOVER_MAX_KEPT + HANDOVER_MAX_QUEUES)
 #define HANDOVER_TIMEOUT_MS 5000
 #define HUGE_PAGE	(2u << 20)
-#define PAUSE_MS	1500	/* the keeper waits 2 s for an answer */
-#define TAP_CLOSE_MS	1000	/* for what a tap has sent */
+/* modules may take so long to pause when nobody asked for it; somebody may ask meanwhile */
+#define PAUSE_MS	(HANDOVER_ANSWER_MS / 2)
+/* of the time for an answer, what is not for waiting: three times, what is sent drains */
+#define WORK_MS		(HANDOVER_ANSWER_MS / 3)
+#define MOMENT_MS	2
+
+static_assert(WORK_MS > 3 * NBL_DRAIN_MS && PAUSE_MS + NBL_DRAIN_MS + WORK_MS < HANDOVER_ANSWER_MS,
+	      "an answer comes in time whatever modules do");
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- time ---- */
+
+uint32_t worker_time_left(uint64_t until_ms)
+{
+	uint64_t now = now_ms() + WORK_MS;
+
+	return until_ms > now ? (uint32_t)(until_ms - now) : 0;
+}
+
+/* The next pause may take its share of the time left, with those that may follow it. */
+static void share_time(struct worker *w, uint32_t n_pauses)
+{
+	w->stack.pause_timeout_ms = worker_time_left(w->until_ms) / n_pauses;
+}
 
 /* ---- taking over ---- */
 
@@ -271,11 +301,15 @@ int worker_start(struct worker *w)
 
 void worker_tick(struct worker *w)
 {
-	struct timespec now;
+	uint32_t had = w->stack.n_modules;
+	bool was_down = w->stack.is_down;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	nbl_stack_tick(&w->stack, (uint32_t)((uint64_t)now.tv_sec * 1000 +
-					     (uint64_t)now.tv_nsec / 1000000));
+	nbl_stack_tick(&w->stack, (uint32_t)now_ms());
+	if (w->stack.n_modules == had && w->stack.is_down == was_down)
+		return;
+	park_all(w);
+	w->lanes[0].figures.n_news++;
+	unpark_all(w);
 }
 
 static int remove_module(struct worker *w, const char *name, bool force, char *why, size_t why_size)
@@ -313,15 +347,21 @@ static int open_tap(struct worker *w, const struct tap_conf *conf, int fd)
 	return r;
 }
 
+static void wait_a_moment(void)
+{
+	const struct timespec moment = { .tv_nsec = MOMENT_MS * 1000000 };
+
+	nanosleep(&moment, NULL);
+}
+
 /* What it has sent completes only while the lanes run. */
 static int close_tap(struct worker *w, char *why, size_t why_size)
 {
-	const struct timespec pause = { .tv_nsec = 2000000 };
 	int r = tap_close(w->tap);
 
-	for (uint32_t waited = 0; r == -EBUSY && waited < TAP_CLOSE_MS; waited += 2) {
+	while (r == -EBUSY && worker_time_left(w->until_ms)) {
 		unpark_all(w);
-		nanosleep(&pause, NULL);
+		wait_a_moment();
 		park_all(w);
 		r = tap_close(w->tap);
 	}
@@ -357,14 +397,18 @@ static int set_module(struct worker *w, const struct worker_request *request, ch
 		snprintf(why, why_size, "module %s is not in the stack", request->module.name);
 		return i;
 	}
+	share_time(w, 3);
 	r = nbl_stack_remove_at_rest(&w->stack, (uint32_t)i);
 	if (r < 0) {
 		snprintf(why, why_size, "%s", s->why);
 		return r;
 	}
+	share_time(w, 2);
 	r = add_module(w, &request->module, place_of(s, above, (uint32_t)i), why, why_size);
-	if (r < 0 && add_module(w, &request->was, place_of(s, above, (uint32_t)i), again,
-				sizeof(again)) < 0)
+	if (!r)
+		return 0;
+	share_time(w, 1);
+	if (add_module(w, &request->was, place_of(s, above, (uint32_t)i), again, sizeof(again)) < 0)
 		snprintf(why, why_size, "module %s is gone, as neither its new options nor its old "
 			 "ones were taken: %s", request->was.name, again);
 	return r;
@@ -397,6 +441,8 @@ void worker_serve(struct worker *w, const struct worker_request *request, int fd
 {
 	struct worker_reply reply = { .result = -EINVAL };
 
+	w->until_ms = request->until_ms;
+	share_time(w, 1);
 	switch (request->op) {
 	case WORKER_MODULE_ADD:
 		reply.result = add_module(w, &request->module, request->position, reply.text,
@@ -429,6 +475,7 @@ void worker_serve(struct worker *w, const struct worker_request *request, int fd
 		reply.result = worker_view(w, request, &reply);
 		unpark_all(w);
 	}
+	w->stack.pause_timeout_ms = PAUSE_MS;
 	worker_name_modules(w, &reply);
 	*ret = reply;
 }
@@ -452,16 +499,16 @@ static bool is_drained(const struct worker *w)
 
 void worker_finish(struct worker *w, uint32_t timeout_ms)
 {
-	const struct timespec pause = { .tv_nsec = 2000000 };
+	uint64_t until = now_ms() + timeout_ms;
 	bool drained = false;
 
-	for (uint32_t waited = 0; !drained && waited < timeout_ms; waited += 2) {
+	while (!drained && now_ms() < until) {
 		park_all(w);
 		nbl_stack_flush(&w->stack);
 		drained = is_drained(w);
 		unpark_all(w);
 		if (!drained)
-			nanosleep(&pause, NULL);
+			wait_a_moment();
 	}
 	for (uint32_t i = 0; i < w->n_lanes; i++)
 		nbl_lane_stop(&w->lanes[i]);

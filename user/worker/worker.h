@@ -24,6 +24,7 @@ struct worker {
 	int kept[HANDOVER_MAX_KEPT];
 	uint32_t n_kept;
 	bool fail_closed;
+	uint64_t until_ms;		/* of the request being done */
 };
 
 /*
@@ -35,7 +36,10 @@ NBL_MUST_CHECK int worker_take_over(struct worker *w, int socket, char *why, siz
 
 NBL_MUST_CHECK int worker_start(struct worker *w);	/* starts the lanes */
 
-/* What has to be done now and then, while lanes run: restarts that modules want, their limits. */
+/*
+ * What has to be done now and then, while lanes run: restarts that modules want, their limits.
+ * What that changed in the stack, the figures say that there is news.
+ */
 void worker_tick(struct worker *w);
 
 /*
@@ -44,6 +48,12 @@ void worker_tick(struct worker *w);
  */
 void worker_serve(struct worker *w, const struct worker_request *request, int fd,
 		  struct worker_reply *ret);
+
+/*
+ * Milliseconds that may be spent waiting for others, so that the keeper gets its answer
+ * until then.
+ */
+uint32_t worker_time_left(uint64_t until_ms);
 
 /* The stack's ids as they are now, into ret. */
 void worker_name_modules(const struct worker *w, struct worker_reply *ret);

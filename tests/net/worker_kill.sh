@@ -128,6 +128,22 @@ a_worker_that_dies_by_its_own_fault_costs_no_more()
 	expect_between "duplicated in one crash" 0 "$BURST" "$(worst duplicates)"
 }
 
+# The death may not be known yet when a command comes, or come while it is asked.
+no_command_is_refused_for_a_kill()
+{
+	local i
+
+	for ((i = 0; i < 20; i++)); do
+		kill -KILL "$(worker_of v1)"
+		ctl nblpool v1
+		kill -KILL "$(worker_of v1)"
+		ctl module add v1 delay ms=1
+		kill -KILL "$(worker_of v1)"
+		ctl module remove v1 delay
+	done
+	expect_equal "modules" count "$(show v1 '[.modules[].name] | join(" ")')"
+}
+
 every_frame_and_packet_is_accounted_for()
 {
 	audit_clean v1
@@ -145,4 +161,5 @@ claim every_lost_packet_is_counted_as_died_with_the_worker
 claim no_kill_duplicates_more_than_the_packets_in_its_hands
 claim filtering_goes_on_within_200_ms
 claim a_worker_that_dies_by_its_own_fault_costs_no_more
+claim no_command_is_refused_for_a_kill
 claim every_frame_and_packet_is_accounted_for

@@ -366,6 +366,21 @@ static void refuse_unanswered(const struct adapter *a, int error, struct refusal
 		refusal->exit_status = 8;
 }
 
+/*
+ * True if the worker, whose end was seen before its death, was ended from outside and has a
+ * successor now. One that crashed may have done so over what it was asked.
+ */
+static bool is_replaced(struct adapter *a)
+{
+	struct pollfd ended = { .fd = a->worker.pidfd, .events = POLLIN };
+	uint32_t n_crashes = a->n_crashes;
+
+	if (poll(&ended, 1, HANDOVER_ANSWER_MS) != 1)
+		return false;
+	worker_has_ended(a->worker_ended, a->worker.pidfd, EPOLLIN, a);
+	return a->worker.pid && a->n_crashes == n_crashes;
+}
+
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal)
 {
@@ -374,6 +389,9 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 
 	*ret = (struct worker_reply){ .n_modules = 0 };
 	if (a->worker.pid)
+		r = exchange(a, request, ret);
+	/* A change it made went with it. A tap's device the successor would have been handed. */
+	if (r == -EPIPE && request->op != WORKER_TAP_OPEN && is_replaced(a))
 		r = exchange(a, request, ret);
 	if (r < 0) {
 		refuse_unanswered(a, r, refusal);

@@ -304,6 +304,41 @@ wrong_words_end_with_2()
 	unchanged
 }
 
+# json COMMAND...: prints one JSON object, and says which schema it has
+json()
+{
+	ctl -j "$@" >"$work/json"
+	expect_equal "objects of schema 1 from $*" 1 "$(jq -s 'map(.schema == 1) | if all then length else 0 end' "$work/json")"
+}
+
+what_is_asked_for_as_json_is_one_object()
+{
+	local verb
+
+	json attach v1 pair v2
+	json module add v1 count
+	json module set v1 count mandatory=yes
+	json nbllog v1 on
+	for verb in show drops holds pendingnbls nbllog nblpool audit "module list"; do
+		# shellcheck disable=SC2086  # two words
+		json $verb v1
+	done
+	for verb in show drops holds pendingnbls nbllog nblpool audit version help "help attach" "help module"; do
+		# shellcheck disable=SC2086  # two words
+		json $verb
+	done
+	json -s show
+	expect_equal "commands explained" 1 "$(ctl -j help attach | jq '[.commands[] | select(.details)] | length')"
+	json module remove v1 count
+	json detach v1
+	unchanged
+	# and what is refused prints none
+	expect_refusal 1 'v1: .*ENOENT' ctl -j detach v1
+	expect_refusal 2 'frobnicate' ctl -j help frobnicate
+	expect_refusal 2 'frobnicate' ctl -j frobnicate
+	expect_equal "bytes printed by a refusal" 0 "$(ctl -j detach v1 2>"$work/err" | wc -c || true)"
+}
+
 without_nbld_nblctl_ends_with_3()
 {
 	expect_refusal 3 'not running' "$BUILD/nblctl" -S "$work/absent.sock" show
@@ -340,5 +375,6 @@ claim attaching_twice_changes_nothing_or_is_refused
 claim a_second_nbld_on_the_same_socket_is_refused
 claim a_second_nbld_on_another_socket_cannot_have_the_same_interfaces
 claim wrong_words_end_with_2
+claim what_is_asked_for_as_json_is_one_object
 claim without_nbld_nblctl_ends_with_3
 claim others_than_root_may_not_change_things

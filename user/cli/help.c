@@ -51,13 +51,27 @@ static void one_print(const struct verb *v)
 		printf("%c%s.\n", toupper((unsigned char)v->summary[0]), v->summary + 1);
 }
 
-int help_print(const char *const *words, size_t n_words)
+/* As nbld answers "help", and with the details. */
+static json_t *report(const struct verb *const *verbs, size_t n)
+{
+	json_t *commands = json_array();
+	char synopsis[128];
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(commands, json_pack("{s:s, s:s, s:s?}",
+			"command", verb_synopsis(verbs[i], synopsis, sizeof(synopsis)),
+			"summary", verbs[i]->summary, "details", verbs[i]->details));
+	return json_pack("{s:i, s:s, s:o}", "schema", CONTROL_SCHEMA, "version", NBL_VERSION,
+			 "commands", commands);
+}
+
+int help_print(const char *const *words, size_t n_words, bool json)
 {
 	const struct verb *verbs[N_VERBS];
 	char error[256];
 	size_t n;
 
-	if (!n_words) {
+	if (!n_words && !json) {
 		all_print();
 		return STATUS_DONE;
 	}
@@ -65,6 +79,10 @@ int help_print(const char *const *words, size_t n_words)
 	if (!n) {
 		fprintf(stderr, "nblctl: %s\n", error);
 		return STATUS_USAGE;
+	}
+	if (json) {
+		json_print(report(verbs, n));
+		return STATUS_DONE;
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (i)

@@ -60,7 +60,7 @@ static int options_parse(int argc, char **argv, struct options *o)
 			puts("nblctl " NBL_VERSION);
 			return STATUS_DONE;
 		case 'h':
-			return help_print(NULL, 0);
+			return help_print(NULL, 0, o->json);
 		default:
 			fputs("Try: nblctl help\n", stderr);
 			return STATUS_USAGE;
@@ -112,12 +112,13 @@ static int call(const struct options *o, const char *const *words, size_t n_word
 
 /* ---- printing ---- */
 
-static void json_print(const json_t *data)
+void json_print(json_t *data)
 {
 	size_t flags = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT;
 
 	json_dumpf(data, stdout, flags);
 	putchar('\n');
+	json_decref(data);
 }
 
 static int reply_print(const struct options *o, enum verb_id id, const struct control_reply *reply,
@@ -128,7 +129,7 @@ static int reply_print(const struct options *o, enum verb_id id, const struct co
 	a->data = reply->data;
 	a->statistics = o->statistics;
 	if (reply->data && o->json)
-		json_print(reply->data);
+		json_print(json_incref(reply->data));
 	else if (reply->data)
 		answer_print(id, a);
 	if (reply->error) {
@@ -193,15 +194,12 @@ static int run_version(const struct options *o)
 	const char *const words[] = { "version" };
 	struct control_reply reply = { .root = NULL };
 	const char *daemon = NULL;
-	json_t *json;
 
 	if (call(o, words, 1, &reply) == 0)
 		daemon = json_string_value(json_object_get(reply.data, "version"));
 	if (o->json) {
-		json = json_pack("{s:i, s:s, s:s?}", "schema", CONTROL_SCHEMA,
-				 "version", NBL_VERSION, "nbld", daemon);
-		json_print(json);
-		json_decref(json);
+		json_print(json_pack("{s:i, s:s, s:s?}", "schema", CONTROL_SCHEMA,
+				     "version", NBL_VERSION, "nbld", daemon));
 	} else {
 		printf("nblctl %s\n", NBL_VERSION);
 		printf("nbld %s\n", daemon ? daemon : "is not running");
@@ -222,7 +220,7 @@ static int run(const struct options *o, const char *const *words, size_t n_words
 		return STATUS_USAGE;
 	}
 	if (v->id == VERB_HELP)
-		return help_print(words + used, n_words - used);
+		return help_print(words + used, n_words - used, o->json);
 	if (v->id == VERB_VERSION)
 		return run_version(o);
 	if (v->id == VERB_SHOW && o->statistics && !o->json)

@@ -40,7 +40,10 @@ uint64_t get_number(const json_t *object, const char *key);
 /* returns borrowed, until eight more are asked for. */
 const char *get_text(const json_t *object, const char *key);
 
+/* Prints 'data' (takes) as the one object that -j promises. */
+void json_print(json_t *data);
+
 /* The commands, or one of them, explained. Returns the exit status. */
-int help_print(const char *const *words, size_t n_words);
+int help_print(const char *const *words, size_t n_words, bool json);
 
 #endif

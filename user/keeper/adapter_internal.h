@@ -57,8 +57,9 @@ bool worker_begin(struct adapter *a, enum nbl_takeover takeover, struct refusal 
 void worker_end(struct adapter *a);
 
 /*
- * Asks the worker and waits at most HANDOVER_ANSWER_MS (fills ret). False with 'refusal' filled. If it is
- * ended from outside meanwhile its successor is asked. Modules that the worker says it has no longer, other than the one to be removed, are forgotten.
+ * Asks the worker and waits at most HANDOVER_ANSWER_MS (fills ret); if it is ended from outside
+ * meanwhile, its successor. False with 'refusal' filled. Modules that the worker says it has no
+ * longer, other than the one to be removed, are forgotten.
  */
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal);

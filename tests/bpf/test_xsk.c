@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "netns_fixture.h"
@@ -25,7 +26,25 @@ static int peer;
 
 static const struct nbl_ring_sizes sizes = { 64, 64, 64, 64 };
 
-static void start(enum nbl_zerocopy zerocopy)
+static int refusal;		/* what a driver says to zero-copy; 0: it is really asked */
+
+/* In the place of libc's, for libxdp too. */
+__attribute__((visibility("default")))
+int bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+	struct sockaddr_xdp xdp = { 0 };
+
+	if (refusal && address->sa_family == AF_XDP) {
+		memcpy(&xdp, address, sizeof(xdp));
+		if (xdp.sxdp_flags & XDP_ZEROCOPY) {
+			errno = refusal;
+			return -1;
+		}
+	}
+	return (int)syscall(SYS_bind, fd, address, size);
+}
+
+static void start_with(enum nbl_zerocopy zerocopy)
 {
 	const struct nbl_memory_shape shape = {
 		.frame_size = FRAME, .n_queues = 1, .frames_per_queue = 64, .n_pool_frames = 7,
@@ -42,6 +61,11 @@ static void start(enum nbl_zerocopy zerocopy)
 	ck_assert_int_eq(nbl_xsk_adopt(dup(nbl_xsk_fd(xsk)), &sizes, &queue), 0);
 	peer = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(TYPE));
 	ck_assert_int_eq(bind(peer, (const struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static void start(void)
+{
+	start_with(NBL_ZEROCOPY_OFF);
 }
 
 static void finish(void)
@@ -109,7 +133,7 @@ static void expect_completions(uint32_t n)
 
 START_TEST(a_packet_leaves_from_frames_of_the_pool)
 {
-	start(NBL_ZEROCOPY_OFF);
+	start();
 	put(1);
 	expect_packet(1);
 	expect_completions(1);
@@ -122,7 +146,7 @@ START_TEST(AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_co
 	struct xdp_statistics s;
 	uint32_t most;
 
-	start(NBL_ZEROCOPY_OFF);
+	start();
 	most = nbl_xsk_max_segments(xsk);
 	ck_assert_uint_ge(most, 1);
 	for (uint32_t n = 1; n <= most; n++) {
@@ -141,8 +165,22 @@ START_TEST(NX_09_the_mode_that_was_bound_is_told)
 {
 	static const enum nbl_zerocopy asked[] = { NBL_ZEROCOPY_OFF, NBL_ZEROCOPY_AUTO };
 
-	start(asked[_i]);
+	start_with(asked[_i]);
 	ck_assert(!nbl_xsk_is_zerocopy(xsk));
+	finish();
+}
+END_TEST
+
+START_TEST(where_zero_copy_is_refused_auto_is_copy_for_whatever_reason)
+{
+	static const int reasons[] = { 0, EOPNOTSUPP, EINVAL, ENOMEM, ENODEV, EBUSY, EIO };
+
+	refusal = reasons[_i];
+	start_with(NBL_ZEROCOPY_AUTO);
+	ck_assert(!nbl_xsk_is_zerocopy(xsk));
+	put(1);
+	expect_packet(1);
+	expect_completions(1);
 	finish();
 }
 END_TEST
@@ -155,5 +193,7 @@ int main(void)
 	tcase_add_test(tests,
 		       AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_completion);
 	tcase_add_loop_test(tests, NX_09_the_mode_that_was_bound_is_told, 0, 2);
+	tcase_add_loop_test(tests, where_zero_copy_is_refused_auto_is_copy_for_whatever_reason, 0,
+			    7);
 	return run_suite("xsk", tests);
 }

@@ -84,8 +84,9 @@ static int open_in_mode(const struct nbl_xsk_params *p, struct nbl_xsk *xsk)
 	if (p->generic || p->zerocopy == NBL_ZEROCOPY_OFF)
 		return open_patiently(p, XDP_COPY, xsk);
 	r = open_patiently(p, XDP_ZEROCOPY, xsk);
-	if (!r || p->zerocopy == NBL_ZEROCOPY_REQUIRE || r == -EBUSY || r == -EPERM || r == -EINVAL)
+	if (!r || p->zerocopy == NBL_ZEROCOPY_REQUIRE)
 		return r;
+	/* Drivers refuse for many reasons; one that is not about zero-copy comes again. */
 	return open_patiently(p, XDP_COPY, xsk);
 }
 

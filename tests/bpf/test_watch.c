@@ -137,6 +137,32 @@ START_TEST(what_the_kernel_had_no_room_to_tell_is_found_out)
 }
 END_TEST
 
+START_TEST(one_watched_again_before_its_end_was_told_is_watched_once)
+{
+	struct watch_event e = { 0 };
+	char command[128];
+
+	start();
+	ck_assert_int_eq(watch_add(watch, wire), 0);
+	/* So many that the end of both is found out at once, and told one after the other. */
+	for (int i = 0; i < 4000; i++)
+		ck_assert_int_eq(netdev_set_mtu(nic, 1400 + i % 2), 0);
+	ck_assert_int_eq(netdev_delete(nic), 0);
+	while (e.what != WATCH_DELETED)
+		ck_assert_int_eq(watch_next(watch, &e), 1);
+	ck_assert_uint_eq(e.ifindex, wire);
+	snprintf(command, sizeof(command), "ip link add nic index %u type veth peer name wire",
+		 nic);
+	ck_assert_int_eq(system(command), 0);
+	ck_assert_int_eq(watch_add(watch, nic), 0);
+	while (watch_next(watch, &e) > 0)
+		ck_assert_int_ne(e.what, WATCH_DELETED);
+	ck_assert_int_eq(netdev_set_mtu(nic, 1300), 0);
+	ck_assert_uint_eq(expect(WATCH_MTU).mtu, 1300);
+	watch_close(watch);
+}
+END_TEST
+
 START_TEST(others_are_not_told_of)
 {
 	start();
@@ -161,6 +187,7 @@ int main(void)
 	tcase_add_test(tests, a_new_name_is_told);
 	tcase_add_test(tests, a_new_interface_is_told_once);
 	tcase_add_test(tests, what_the_kernel_had_no_room_to_tell_is_found_out);
+	tcase_add_test(tests, one_watched_again_before_its_end_was_told_is_watched_once);
 	tcase_add_test(tests, others_are_not_told_of);
 	return run_suite("watch", tests);
 }

@@ -11,7 +11,7 @@
 #define CTAG_FEATURE "rx-vlan-hw-parse"
 #define STAG_FEATURE "rx-vlan-stag-hw-parse"
 
-/* Fills ret_was_on: it was on and is off now. */
+/* Fills ret_was_on: it was on, and is to be so again; on failure, too. */
 static int switch_off(const char *ifname, const char *feature, bool *ret_was_on)
 {
 	struct ethtool_feature_state state = { 0 };
@@ -23,9 +23,9 @@ static int switch_off(const char *ifname, const char *feature, bool *ret_was_on)
 		return r;
 	if (!state.changeable)
 		return -EOPNOTSUPP;
-	r = ethtool_set_feature(ifname, feature, false);
-	*ret_was_on = r == 0;
-	return r;
+	/* It may be off also if that fails, for reading it back can. */
+	*ret_was_on = true;
+	return ethtool_set_feature(ifname, feature, false);
 }
 
 /* A veth hands over what its other end left beside the frame, whatever its own settings say. */

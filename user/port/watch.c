@@ -90,6 +90,8 @@ int watch_add(struct watch *w, uint32_t ifindex)
 	r = netdev_get_index(ifindex, &n);
 	if (r < 0)
 		return r;
+	/* Its end, not told yet, was another one's. */
+	watch_remove(w, ifindex);
 	i = calloc(1, sizeof(*i));
 	if (!i)
 		return -ENOMEM;

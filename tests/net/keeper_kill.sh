@@ -125,6 +125,42 @@ a_worker_that_fails_closed_filters_on_without_a_keeper()
 	expect_same "v1 and v2" "$work/pair" "$work/pair.now"
 }
 
+# killed_writing N ATTACH...: nbld in dut, killed when it puts its state file in place for the N-th
+# time; true as long as it comes to that.
+killed_writing()
+{
+	local n=$1 status=0
+
+	shift
+	spawn dut "$work/nbld.log" strace -o "$work/strace" -e trace=rename -e "inject=rename:signal=KILL:when=$n" \
+		"$BUILD/nbld" -c "$work/nbld.conf" -S "$work/nbld.sock"
+	echo "$spawned" >"$work/nbld.pid"
+	wait_until "nbld answers" 10 nbld_answers
+	ctl attach "$@" || status=$?
+	[ "$status" != 0 ] || return 1
+	wait_until "nbld's end" 5 has_ended "$spawned"
+}
+
+a_keeper_killed_while_it_attaches_leaves_nothing_that_lasts()
+{
+	local n
+
+	command -v strace >/dev/null || skip "strace is not there"
+	stop "$(nbld_pid)"
+	for ((n = 1; n < 10; n++)); do
+		killed_writing "$n" v1 pair v2 fail closed || break
+		nbld_start dut
+		ctl attach v1 pair v2 fail closed
+		flow src s0 dst d0 --rate 5000 --count 1000 --size 64
+		expect_flow_whole 1000
+		stop "$(nbld_pid)"
+		baseline dut v1 v2 >"$work/pair.now"
+		expect_same "v1 and v2" "$work/pair" "$work/pair.now"
+	done
+	stop "$(nbld_pid)"
+	expect_between "times it was killed" 1 8 $((n - 1))
+}
+
 test_begin iperf3 socat ping ethtool nbl-gen nbl-sink
 topology_host
 topology_pair 1
@@ -142,3 +178,4 @@ claim a_host_with_both_keeper_and_worker_killed_stays_reachable
 claim a_pair_passes_on_by_the_wire_without_a_keeper
 claim a_new_keeper_brings_the_pair_back
 claim a_worker_that_fails_closed_filters_on_without_a_keeper
+claim a_keeper_killed_while_it_attaches_leaves_nothing_that_lasts

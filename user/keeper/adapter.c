@@ -215,8 +215,10 @@ static bool open_ports(struct adapter *a, struct refusal *refusal)
 	for (int side = 0; side < NBL_N_SIDES; side++) {
 		struct port *p = &a->ports[side];
 
-		if (!port_attach_program(p, a->programs, a->conf.xdp, refusal) ||
-		    !port_open_sockets(p, a->programs, &a->memory, a->conf.zerocopy, refusal))
+		if (!port_attach_program(p, a->programs, a->conf.xdp, refusal))
+			return false;
+		state_save(a->keeper);	/* its VLAN offload may be off now */
+		if (!port_open_sockets(p, a->programs, &a->memory, a->conf.zerocopy, refusal))
 			return false;
 		if (a->conf.layout == LAYOUT_PAIR) {
 			p->promiscuous = netdev_open_promiscuous(p->dev.ifindex);
@@ -226,7 +228,6 @@ static bool open_ports(struct adapter *a, struct refusal *refusal)
 					    why_errno(-p->promiscuous));
 		}
 	}
-	state_save(a->keeper);
 	return true;
 }
 

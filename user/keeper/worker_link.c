@@ -104,6 +104,8 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 
 	if (r < 0)
 		return r;
+	/* Before it has the sockets: from then on a keeper's successor must know of it. */
+	state_save(a->keeper);
 	r = hand_over(a, takeover);
 	if (!r)
 		r = handover_receive(a->worker.socket, &reply, sizeof(reply), START_MS, NULL, 0,
@@ -128,7 +130,6 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 	memcpy(a->module_ids, reply.module_ids, sizeof(a->module_ids));
 	a->stack_is_down = false;
 	a->generation++;
-	state_save(a->keeper);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ enum nbl_tier {
 	NBL_N_TIERS
 };
 
-/* What one holder has now, and what it was refused since the process began. */
+/* What one holder has now, and what it was refused since it has its id. */
 struct nbl_holding {
 	uint32_t references, clones;	/* together the tier "held" */
 	uint32_t deep_clones;		/* "pinned" */

@@ -70,6 +70,50 @@ START_TEST(two_instances_of_one_module_see_their_own_contexts)
 }
 END_TEST
 
+/* ---- an id that is used again ---- */
+
+/* Goes beyond its limit, which is counted, and drops what it got. */
+static void clone_and_drop(struct actor *a, struct nbl_chain c, uint32_t flags)
+{
+	for (struct nbl *n = c.head; n; n = n->next)
+		nbl_free_clone(nbl_alloc_clone(n, rig.pool));
+	drop(a, c, flags);
+}
+
+START_TEST(an_id_used_again_begins_with_no_count_of_the_module_before)
+{
+	const struct nbl_holding_limits limits = { .copies_only = true };
+	struct nbl_holding h;
+	uint16_t id;
+
+	begin(2);
+	id = actors[0].f->id;
+	nbl_holding_set_limits(id, &limits);
+	actors[0].receive = clone_and_drop;
+	rig_deliver(&rig, 0, 5);
+	rig_turn(&rig);
+	ck_assert_uint_eq(drops_at(id), 5);
+	nbl_holding_get(id, &h);
+	ck_assert_uint_eq(h.refused, 5);
+	ck_assert_uint_eq(h.promoted, 5);
+	ck_assert_int_eq(nbl_stack_remove(&rig.stack, 0), 0);
+	add(2);
+	ck_assert_uint_eq(actors[2].f->id, id);
+	ck_assert_uint_eq(drops_at(id), 0);
+	ck_assert_uint_eq(drops_at(NBL_PLACE_REMOVED), 5);
+	nbl_holding_get(id, &h);
+	ck_assert_uint_eq(h.refused + h.promoted + h.over_limit, 0);
+	/* whichever copy is read, the rows sum up */
+	for (int i = 0; i < 3; i++) {
+		rig_turn(&rig);
+		ck_assert_msg(!rig_figures_fault(&rig), "%s", rig_figures_fault(&rig));
+	}
+	rig_settle(&rig);
+	rig_check(&rig);
+	end();
+}
+END_TEST
+
 /* ---- with the lane's thread ---- */
 
 static void *play_kernel(void *arg)
@@ -130,6 +174,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		{ changes_from_several_threads_never_overlap, 1 },
 		{ two_instances_of_one_module_see_their_own_contexts, 1 },
+		{ an_id_used_again_begins_with_no_count_of_the_module_before, 1 },
 		{ changes_beside_a_running_lane_lose_and_reorder_nothing, 1 },
 	};
 

@@ -98,6 +98,15 @@ void nbl_holding_count_promoted(uint16_t holder)
 	count(&account_of(holder)->promoted);
 }
 
+void nbl_holding_forget(uint16_t holder)
+{
+	struct account *a = account_of(holder);
+
+	a->refused = 0;
+	a->promoted = 0;
+	a->over_limit = 0;
+}
+
 /* ---- who references an NBL ---- */
 
 static uint64_t place(uint64_t word, int i)

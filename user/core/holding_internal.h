@@ -21,6 +21,9 @@ void nbl_holding_uncharge(uint16_t holder, enum nbl_tier tier);
 /* Counts one clone of 'holder' that was made deep for its limit. */
 void nbl_holding_count_promoted(uint16_t holder);
 
+/* Forgets what was refused to 'holder' so far: its id is another's now. Any thread. */
+void nbl_holding_forget(uint16_t holder);
+
 /* Notes that 'n' is referenced on behalf of 'holder', and the end of one such reference. */
 void nbl_holding_add_reference(struct nbl *n, uint16_t holder);
 void nbl_holding_drop_reference(struct nbl *n, uint16_t holder);

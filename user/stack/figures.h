@@ -19,11 +19,15 @@
 
 #define NBL_MAX_MODULES		16	/* in one stack; ids run from 1 to this */
 
-/* Places where packets are dropped: 0 the worker itself, module ids, then the ports. */
+/*
+ * Places where packets are dropped: 0 the worker itself, module ids, the ports, and all modules
+ * whose ids others have now.
+ */
 enum nbl_place {
 	NBL_PLACE_WORKER = 0,
 	NBL_PLACE_LOWER = NBL_MAX_MODULES + 1,
 	NBL_PLACE_UPPER,
+	NBL_PLACE_REMOVED,
 	NBL_N_PLACES
 };
 

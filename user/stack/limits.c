@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <nbl/holding.h>
-
+#include "core/holding_internal.h"
 #include "stack/hops.h"
 
 #define WARN_AGAIN_MS	10000
@@ -122,6 +121,7 @@ void nbl_limits_begin(struct nbl_stack *s, struct nbl_stack_module *sm)
 {
 	struct nbl_holding h;
 
+	nbl_holding_forget(sm->id);
 	nbl_holding_get(sm->id, &h);
 	sm->references_before = h.references;
 	sm->clones_before = h.clones + h.deep_clones;

@@ -126,6 +126,19 @@ static uint32_t longest(const struct nbl_lane *lane, enum nbl_side side)
 	return length;
 }
 
+/* What was counted of another module on 'id' is not to be read as that of its successor. */
+static void forget_figures(struct nbl_lane *lane, uint16_t id)
+{
+	struct nbl_lane_figures *f = &lane->figures;
+
+	f->modules[id] = (struct nbl_module_figures){ 0 };
+	for (int o = 0; o < NBL_N_OUTCOMES; o++) {
+		f->drops[NBL_PLACE_REMOVED][o] += f->drops[id][o];
+		f->drops[id][o] = 0;
+	}
+	lane->drops_changed = 2;
+}
+
 static void init_filter(struct nbl_stack *s, const struct nbl_stack_module *sm, uint32_t l,
 			void *lane_state)
 {
@@ -143,7 +156,7 @@ static void init_filter(struct nbl_stack *s, const struct nbl_stack_module *sm, 
 					  NBL_MODULE_ORIGINATES_RECEIVES),
 		.engine = &nbl_engine, .state = (uint8_t)sm->life.state,
 	};
-	lane->figures.modules[sm->id] = (struct nbl_module_figures){ 0 };
+	forget_figures(lane, sm->id);
 }
 
 static int make_filters(struct nbl_stack *s, struct nbl_stack_module *sm)

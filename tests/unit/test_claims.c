@@ -390,6 +390,36 @@ START_TEST(RF_04_a_second_return_does_not_steal_the_claim_of_a_reference)
 }
 END_TEST
 
+/* Claims what is at home again and again, and is refused. */
+static void *claim_in_vain(void *arg)
+{
+	struct { struct nbl n; _Atomic bool stop; } *home = arg;
+
+	while (!home->stop)
+		nbl_reference(&home->n, false);
+	return NULL;
+}
+
+START_TEST(RF_04_a_claim_that_is_refused_never_shows_so_that_arming_cannot_meet_it)
+{
+	static struct { struct nbl n; _Atomic bool stop; } home;
+	uint64_t refused = nbl_violations();
+	uint8_t frame[128];
+	uint32_t shown = 0;
+	pthread_t thread;
+
+	nbl_init_receive(&home.n, &unit.home.home, frame, sizeof(frame), 5);
+	ck_assert_int_eq(pthread_create(&thread, NULL, claim_in_vain, &home), 0);
+	while (nbl_violations() - refused < 2000000)
+		shown += home.n.claims != 0;
+	home.stop = true;
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(shown, 0);
+	ck_assert_uint_eq(home.n.references, 0);
+	unit_expect_violations((uint32_t)(nbl_violations() - refused));
+}
+END_TEST
+
 START_TEST(RF_05_a_clone_keeps_its_original_alive_by_itself)
 {
 	struct nbl *n = unit_receive(64, 100), *clone;
@@ -456,6 +486,7 @@ int main(void)
 		{ RF_02_a_reference_of_an_nbl_that_went_home_is_refused_and_counted, 1 },
 		{ RF_04_frame_goes_home_exactly_once_at_the_last_claim, 24 },
 		{ RF_04_a_second_return_does_not_steal_the_claim_of_a_reference, 1 },
+		{ RF_04_a_claim_that_is_refused_never_shows_so_that_arming_cannot_meet_it, 1 },
 		{ RF_05_a_clone_keeps_its_original_alive_by_itself, 1 },
 		{ AMB_10_freeing_a_clone_with_a_reference_or_child_is_deferred_to_the_last, 1 },
 		{ the_short_way_home_is_open_only_to_a_receive_nbl_nothing_hangs_on, 1 },

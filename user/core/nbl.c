@@ -10,8 +10,7 @@
 #include "core/pool_internal.h"
 #include "core/slab.h"
 
-/* no thread comes so late that one runs over, here or of references without a place (holding.c) */
-#define MAX_CLAIMS (UINT16_MAX - 4096)
+#define MAX_CLAIMS UINT16_MAX	/* as many references without a place are counted (holding.c) */
 #define MAX_DEEP (1024u)			/* of 2047; those beyond keep the bytes, too */
 
 static _Atomic bool is_strict;
@@ -57,16 +56,25 @@ static bool only_deep(uint32_t claims)
 	return total(claims) && total(claims) == deep(claims);
 }
 
-/* False, counted, if nobody has a claim on the bytes of 'n'. */
+/*
+ * False, counted, if nobody has a claim on the bytes of 'n'. What is refused is never added, not
+ * even for a moment: the lane arms the descriptor by a plain store of its owner's claim, and
+ * taking back what was added before that would take the owner's. Whoever comes without a claim
+ * just after that is not told from one who has it: the packet is another, the counts are right.
+ */
 static bool claim_add(struct nbl *n, uint32_t claim)
 {
-	uint32_t old = atomic_fetch_add_explicit(&n->claims, claim, memory_order_relaxed);
+	uint32_t claims = atomic_load_explicit(&n->claims, memory_order_relaxed);
 
-	if (NBL_LIKELY(total(old) != deep(old) && total(old) < MAX_CLAIMS))
-		return true;
-	atomic_fetch_sub_explicit(&n->claims, claim, memory_order_relaxed);
-	nbl_violation("RF-04: claim on an NBL that nobody holds", nbl_holder_of(n));
-	return false;
+	do {
+		if (NBL_UNLIKELY(total(claims) == deep(claims) || total(claims) >= MAX_CLAIMS)) {
+			nbl_violation("RF-04: claim on an NBL that nobody holds", nbl_holder_of(n));
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(&n->claims, &claims, claims + claim,
+							memory_order_relaxed,
+							memory_order_relaxed));
+	return true;
 }
 
 /*

@@ -127,6 +127,13 @@ static void witness_send(struct nbl_filter *f, struct nbl_chain chain, uint32_t 
 	nbl_filter_send(f, chain, port, flags);
 }
 
+static void witness_status(struct nbl_filter *f, const struct nbl_status_indication *s)
+{
+	if (!f->lane)
+		say(f->context, s->event == NBL_EVENT_LINK_DOWN ? "link down" : "link up");
+	nbl_filter_pass_status(f, s);
+}
+
 #define WITNESS(NAME) {						\
 	.version = NBL_MODULE_VERSION,				\
 	.size = sizeof(struct nbl_module),			\
@@ -140,7 +147,7 @@ static void witness_send(struct nbl_filter *f, struct nbl_chain chain, uint32_t 
 	.send = witness_send,					\
 	.pause = witness_pause,					\
 	.timer = witness_timer,					\
-	.status = nbl_filter_pass_status,			\
+	.status = witness_status,				\
 }
 
 const struct nbl_module witness_modules[N_WITNESSES] = {

@@ -219,6 +219,34 @@ FS_11_paths_that_go_past_a_module_are_changed_by_an_option()
 	audit_clean v1
 }
 
+# heard TEXT COMMAND...: after it the witnesses say just that
+heard()
+{
+	local text=$1 lines
+
+	shift
+	lines=$(wc -l <"$work/nbld.log")
+	"$@"
+	wait_until "modules told \"$text\"" 2 said_since "$lines" "$text"
+}
+
+said_since()
+{
+	[ "$(tail -n +$(($1 + 1)) "$work/nbld.log" | sed -n 's/^witness //p' | paste -s -d ,)" = "$2" ]
+}
+
+# In a quiet network: nobody sends. The other end of v1 takes its carrier.
+NX_08_modules_are_told_of_a_link_without_sending_on_it()
+{
+	empty_stack
+	ctl module add v1 witness-a tag=a
+	ctl module add v1 witness-b tag=b
+	heard "a: link down,b: link down" in_ns dut ip link set v2 down
+	heard "a: link up,b: link up" in_ns dut ip link set v2 up
+	heard "a: link down,b: link down" in_ns src ip link set s0 down
+	heard "a: link up,b: link up" in_ns src ip link set s0 up
+}
+
 test_begin tests/modules/nbld tests/modules/nbld-worker nbl-gen nbl-sink
 topology_pair 1
 nbld_start dut
@@ -235,3 +263,4 @@ claim FS_10_a_mandatory_one_that_fails_later_keeps_the_stack_down_until_it_is_go
 claim FS_10_one_that_fails_when_a_module_asked_to_restart_is_told_soon
 claim pauses_that_take_long_do_not_cost_the_worker
 claim FS_11_paths_that_go_past_a_module_are_changed_by_an_option
+claim NX_08_modules_are_told_of_a_link_without_sending_on_it

@@ -344,6 +344,25 @@ START_TEST(NX_08_a_link_that_goes_down_and_comes_up_is_told_to_all_modules_once_
 }
 END_TEST
 
+START_TEST(NX_08_what_the_keeper_knows_of_a_link_modules_are_told_though_nothing_is_sent)
+{
+	char expected[64];
+
+	begin(2);
+	for (int down = 1; down >= 0; down--) {
+		trace[0] = '\0';
+		rig.memory.link_down[_i] = down;
+		for (int i = 0; i < 3; i++)
+			nbl_stack_tick(&rig.stack, 0);
+		snprintf(expected, sizeof(expected), "a:status%d b:status%d ", down, down);
+		ck_assert_str_eq(trace, expected);
+		ck_assert(rig.stack.link_down[_i] == down && !rig.stack.link_down[!_i]);
+	}
+	ck_assert_uint_eq(rig.lane.figures.kicks, 0);
+	end();
+}
+END_TEST
+
 /* ---- BUG-01, AMB-08 ---- */
 
 static int keep_on(struct actor *a)
@@ -403,6 +422,7 @@ int main(void)
 		{ TX_15_the_switchs_hints_go_down_as_they_are_and_no_merged_completion_promises_them, 1 },
 		{ SH_06_an_intermediate_saves_the_handle_and_restores_it_or_is_found_out, 2 },
 		{ NX_08_a_link_that_goes_down_and_comes_up_is_told_to_all_modules_once_each, 2 },
+		{ NX_08_what_the_keeper_knows_of_a_link_modules_are_told_though_nothing_is_sent, 2 },
 		{ BUG_01_a_pause_is_not_done_while_packets_are_held_and_nothing_is_sent_after_it,
 		  3 },
 	};

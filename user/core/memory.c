@@ -15,6 +15,7 @@ struct header {
 	uint32_t layout;
 	struct nbl_memory_shape shape;
 	uint32_t sum;			/* of all before: some wrong shapes have the right size */
+	_Atomic bool link_down[2];
 };
 
 /* FNV-1a. */
@@ -72,6 +73,7 @@ static int map(struct nbl_memory *m)
 	m->base = base;
 	m->ledger.entries = (_Atomic uint64_t *)(void *)(m->base + l.ledger);
 	m->ledger.n_frames = nbl_memory_n_frames(&m->shape);
+	m->link_down = ((struct header *)base)->link_down;
 	m->lane_blocks = m->base + l.blocks;
 	m->frames = m->base + l.frames;
 	m->frames_size = l.end - l.frames;

@@ -247,10 +247,10 @@ static bool connect_leg(struct adapter *a, struct refusal *refusal)
 
 static void follow_links(struct adapter *a)
 {
-	int r = links_start(a->keeper);
+	int r = links_start(a->keeper, adapter_detach);
 
-	for (int side = 0; side < NBL_N_SIDES && !r; side++)
-		r = links_follow(a->ports[side].dev.ifindex);
+	if (!r)
+		r = links_follow(a);
 	if (r < 0)
 		log_warning("%s: its interfaces are not followed (%s): that one goes down or away "
 			    "will not be noticed", a->conf.name, why_errno(-r));
@@ -331,10 +331,9 @@ void adapter_detach(struct adapter *a)
 	a->leg.nic_ifindex = 0;
 	wire_remove(&a->wire);
 	a->wire = (struct wire){ 0 };
-	for (int side = NBL_N_SIDES - 1; side >= 0; side--) {
-		links_forget(a->ports[side].dev.ifindex);
+	links_forget(a);
+	for (int side = NBL_N_SIDES - 1; side >= 0; side--)
 		port_close(&a->ports[side], a->programs);
-	}
 	tap_close(a);
 	programs_free(a->programs);
 	nbl_memory_close(&a->memory);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * links.h - follows the interfaces of all adapters: down, up, renamed, gone.
+ * links.h - follows the interfaces of all adapters: down, up, renamed, gone. Workers read in
+ * the adapter's memory which is down, and tell the modules (NX-08).
  *
  * poll() on an AF_XDP socket tells nothing of it; netlink does. On the
  * keeper's event loop.
@@ -10,16 +11,17 @@
 
 #include <nbl/contract.h>
 
+struct adapter;
 struct keeper;
 
 /*
- * Starts listening for the adapters of 'k' (borrows, for ever). Once;
- * later calls do nothing. 0 or negative errno.
+ * Starts listening for the adapters of 'k' (borrows, for ever); gone() takes one of which an
+ * interface is no more. Once; later calls do nothing. 0 or negative errno.
  */
-NBL_MUST_CHECK int links_start(struct keeper *k);
+NBL_MUST_CHECK int links_start(struct keeper *k, void (*gone)(struct adapter *a));
 
-/* Follows an interface until links_forget(). 0 or negative errno. */
-NBL_MUST_CHECK int links_follow(uint32_t ifindex);
-void links_forget(uint32_t ifindex);
+/* Follows the interfaces of 'a' (borrows) until links_forget(). 0 or negative errno. */
+NBL_MUST_CHECK int links_follow(struct adapter *a);
+void links_forget(const struct adapter *a);
 
 #endif

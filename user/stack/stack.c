@@ -356,10 +356,11 @@ int nbl_stack_set_bypass(struct nbl_stack *s, uint32_t i, uint32_t bypass)
 	return r;
 }
 
-/* What the kernel said when it was last called to send by 'side'. */
+/* The keeper says so, or the kernel did when it was last called to send by 'side'. */
 static bool is_link_down(const struct nbl_stack *s, enum nbl_side side)
 {
-	bool down = false;
+	bool down = atomic_load_explicit(&s->lanes[0].memory->link_down[side],
+					 memory_order_relaxed);
 
 	for (uint32_t l = 0; l < s->n_lanes; l++)
 		for (uint32_t i = 0; i < s->lanes[l].n_queues; i++)

@@ -128,7 +128,7 @@ int nbl_stack_set_bypass(struct nbl_stack *s, uint32_t i, uint32_t bypass);
 
 /*
  * What has to be done now and then: restarts that modules want, limits, telling that a link went
- * down or up, as sending on it showed (NX-08). About every 100 ms.
+ * down or up, as the keeper has it, or as sending on it showed (NX-08). About every 100 ms.
  */
 void nbl_stack_tick(struct nbl_stack *s, uint32_t now_ms);
 

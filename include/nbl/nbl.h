@@ -55,6 +55,10 @@ enum nbl_status {
 	NBL_STATUS_RESOURCES,
 	NBL_STATUS_FAILURE,
 	NBL_STATUS_SEND_ABORTED,
+	/*
+	 * Never given: while an adapter lives its queues are not made anew. What is sent on a link
+	 * that is down waits for it, and where the interface is gone no NBL outlives the worker.
+	 */
 	NBL_STATUS_RESET_IN_PROGRESS,
 	NBL_STATUS_PAUSED,
 };
@@ -72,6 +76,7 @@ enum nbl_flags {
 	NBL_FLAG_SEND_READ_ONLY	= 1u << 5,	/* its originator forbids writes on the way down */
 	NBL_FLAG_RECEIVE_READ_ONLY = 1u << 6,	/* its indicator forbids writes on the way up */
 	NBL_FLAG_CHECK_FOR_LOOPBACK = 1u << 8,	/* to be shown to its sender, then off (TX-14) */
+	NBL_FLAG_BINDING_SENDS	= 1u << 11,	/* engine: a binding's, sent and not complete */
 	NBL_FLAG_WENT_PAST	= 1u << 12,	/* engine: past modules at their limit */
 	NBL_FLAG_IS_PART	= 1u << 13,	/* engine: a part of a reassembled NBL (RF-06) */
 	NBL_FLAG_WILL_MODIFY	= 1u << 24,	/* engine: a holder announced writes (RF-06) */
@@ -86,10 +91,10 @@ enum nbl_flags {
 
 /* Whose bits of nbl_flags are whose (DM-15). nbl_flags_write() in info.h keeps them apart. */
 #define NBL_FLAGS_OF_PACKETS	0x000000ffu
-#define NBL_FLAGS_OF_PROTOCOL	0x00000f00u
+#define NBL_FLAGS_OF_PROTOCOL	0x00000700u
 #define NBL_FLAGS_OF_MINIPORT	0x0000c000u
 #define NBL_FLAGS_SCRATCH	0x00ff0000u	/* the current owner's */
-#define NBL_FLAGS_OF_ENGINE	0xff003000u
+#define NBL_FLAGS_OF_ENGINE	0xff003800u
 
 /*
  * Out-of-band information, common to all NBs of an NBL (DM-08); info.h reads and

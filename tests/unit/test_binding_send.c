@@ -312,6 +312,46 @@ static void is_looped_clone(struct receiver *r, struct nbl_chain chain)
 	}
 }
 
+START_TEST(TX_14_what_is_not_sent_is_not_shown_to_its_sender)
+{
+	struct receiver *a;
+	struct nbl *n;
+
+	begin_bindings(no_modules);
+	a = open_receiver(0, 0, NULL, 0);
+	n = new_packet(ARP, 1);
+	n->first_nb->data_length = 10;
+	ck_assert_int_eq(nbl_binding_send(a->b, only(n), NBL_SEND_CHECK_FOR_LOOPBACK), 0);
+	settle();
+	ck_assert_uint_eq(a->n_completed, 1);
+	ck_assert_int_eq(a->statuses[0], NBL_STATUS_INVALID_LENGTH);
+	ck_assert_uint_eq(a->n, 0);
+	ck_assert_uint_eq(rig.lane.figures.originated.looped, 0);
+	free_completed(a);
+	check_home();
+	end_bindings();
+}
+END_TEST
+
+START_TEST(DM_15_what_marks_a_bindings_send_is_the_engines_to_write)
+{
+	struct receiver *a;
+	struct nbl *n;
+
+	begin_bindings(no_modules);
+	a = open_receiver(0, 0, TYPES(OTHER));
+	n = new_packet(ARP, 1);
+	ck_assert_int_eq(nbl_binding_send(a->b, only(n), 0), 0);
+	/* as a module on its way may */
+	ck_assert_int_eq(nbl_flags_write(n, ~NBL_FLAGS_OF_ENGINE, 0), 0);
+	settle();
+	ck_assert_uint_eq(a->n_completed, 1);
+	free_completed(a);
+	check_home();
+	end_bindings();
+}
+END_TEST
+
 START_TEST(TX_14_with_the_flag_its_sender_alone_sees_a_clone_of_each_of_its_types_once)
 {
 	struct receiver *a, *b, *c;
@@ -694,6 +734,8 @@ int main(void)
 		{ TX_14_without_the_flag_a_sender_sees_nothing_of_what_it_sends, 1 },
 		{ TX_14_with_the_flag_its_sender_alone_sees_a_clone_of_each_of_its_types_once, 2 },
 		{ TX_14_of_an_nbl_of_several_packets_each_that_matches_is_an_nbl_of_its_own, 1 },
+		{ DM_15_what_marks_a_bindings_send_is_the_engines_to_write, 1 },
+		{ TX_14_what_is_not_sent_is_not_shown_to_its_sender, 1 },
 		{ TX_14_a_module_that_queues_a_send_keeps_its_wish_to_be_looped, 1 },
 		{ TX_17_a_module_that_changes_the_address_does_the_looping_itself_once, 1 },
 		{ CN_02_of_ten_queued_the_four_tagged_are_aborted_and_the_others_sent, 2 },

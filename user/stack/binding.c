@@ -15,7 +15,6 @@
 
 #define NUMBER_BITS	8
 #define GENERATIONS	((NBL_HANDLE_PORT >> NUMBER_BITS) - 1)
-#define FLAG_OUT	(1u << 11) /* of nbl_flags, the protocol's range: sent and not complete */
 
 /* ---- who wants what ---- */
 
@@ -97,8 +96,8 @@ struct nbl_binding *nbl_bindings_find(struct nbl_bindings *bs, uint32_t handle)
 static void end_one(struct nbl_binding *b, struct nbl_lane *lane, struct nbl *n,
 		    struct nbl_chain *completed)
 {
-	if (n->nbl_flags & FLAG_OUT) {
-		n->nbl_flags &= ~(FLAG_OUT | NBL_FLAG_CHECK_FOR_LOOPBACK);
+	if (n->nbl_flags & NBL_FLAG_BINDING_SENDS) {
+		n->nbl_flags &= ~(uint32_t)(NBL_FLAG_BINDING_SENDS | NBL_FLAG_CHECK_FOR_LOOPBACK);
 		nbl_cancel_clear(n);
 		atomic_fetch_sub_explicit(&b->lanes[lane->index].sending, 1, memory_order_relaxed);
 		nbl_chain_append(completed, n);
@@ -304,7 +303,7 @@ static const char *check_send(const struct nbl_binding *b, const struct nbl *n)
 		return "SH-04: a binding sent a packet it received";
 	if (n->source_handle && n->source_handle != b->handle)
 		return "SH-04: a binding sent an NBL of somebody else";
-	if (n->nbl_flags & FLAG_OUT)
+	if (n->nbl_flags & NBL_FLAG_BINDING_SENDS)
 		return "BUG-07: a binding sent what is out already";
 	return NULL;
 }
@@ -312,7 +311,7 @@ static const char *check_send(const struct nbl_binding *b, const struct nbl *n)
 static int refuse(struct nbl_chain *chain, enum nbl_status status, int result)
 {
 	for (struct nbl *n = chain->head; n; n = n->next)
-		if (!(n->nbl_flags & FLAG_OUT))		/* then it is not the sender's to be told */
+		if (!(n->nbl_flags & NBL_FLAG_BINDING_SENDS))		/* then it is not the sender's to be told */
 			n->status = status;
 	return result;
 }
@@ -340,7 +339,7 @@ int nbl_binding_send(struct nbl_binding *b, struct nbl_chain chain, uint32_t fla
 		n->source_handle = b->handle;
 		if (!n->frame_type_be)
 			nbl_parse(n);
-		n->nbl_flags |= FLAG_OUT;
+		n->nbl_flags |= NBL_FLAG_BINDING_SENDS;
 		if (flags & NBL_SEND_CHECK_FOR_LOOPBACK)
 			n->nbl_flags |= NBL_FLAG_CHECK_FOR_LOOPBACK;
 		atomic_fetch_add_explicit(&b->lanes[l].sent, 1, memory_order_relaxed);

@@ -194,10 +194,11 @@ void nbl_bindings_indicate(struct nbl_lane *lane, struct nbl_chain chain, uint32
 /* ---- loopback.c ---- */
 
 /*
- * For 'chain' (borrows) on its way out of the lower port: clones of what its senders want
- * to see enter at the bottom. Lane thread. Rules: TX-14, TX-17.
+ * For 'n' (borrows), just put on a TX ring of the lower port, and not before, for what is refused
+ * is not shown: clones of what its sender wants to see enter at the bottom. Lane thread.
+ * Rules: TX-14, TX-17.
  */
-void nbl_bindings_loop(struct nbl_lane *lane, const struct nbl_chain *chain);
+void nbl_bindings_loop(struct nbl_lane *lane, struct nbl *n);
 
 /* ---- link.c ---- */
 

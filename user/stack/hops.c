@@ -424,8 +424,6 @@ void nbl_edge_lower(struct nbl_filter *from, struct nbl_chain chain, uint32_t po
 	(void)flags;
 	nbl_history_note(lane, giver_of(from->id, NBL_TRANSFER_SEND), NBL_PLACE_LOWER,
 			 NBL_TRANSFER_SEND, &chain);
-	if (NBL_UNLIKELY(lane->bindings))
-		nbl_bindings_loop(lane, &chain);
 	nbl_lane_transmit(lane, chain, NBL_LOWER);
 }
 

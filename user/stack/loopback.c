@@ -59,17 +59,15 @@ static void loop_nb(struct nbl_lane *lane, struct nbl_binding *b, struct nbl *n,
 	nbl_lane_enter_nbl(lane, NBL_ENTRY_RECEIVE, clone);
 }
 
-void nbl_bindings_loop(struct nbl_lane *lane, const struct nbl_chain *chain)
+void nbl_bindings_loop(struct nbl_lane *lane, struct nbl *n)
 {
-	for (struct nbl *n = chain->head; n; n = n->next) {
-		struct nbl_binding *b;
+	struct nbl_binding *b;
 
-		if (NBL_LIKELY(!(n->nbl_flags & NBL_FLAG_CHECK_FOR_LOOPBACK)) ||
-		    nbl_handle_origin(n->source_handle) != NBL_ORIGIN_BINDING)
-			continue;
-		b = nbl_bindings_find(lane->bindings, n->source_handle);
-		n->nbl_flags &= ~NBL_FLAG_CHECK_FOR_LOOPBACK;
-		for (const struct nbl_nb *nb = n->first_nb; b && nb; nb = nb->next)
-			loop_nb(lane, b, n, nb);
-	}
+	if (NBL_LIKELY(!(n->nbl_flags & NBL_FLAG_CHECK_FOR_LOOPBACK)) ||
+	    nbl_handle_origin(n->source_handle) != NBL_ORIGIN_BINDING)
+		return;
+	b = nbl_bindings_find(lane->bindings, n->source_handle);
+	n->nbl_flags &= ~NBL_FLAG_CHECK_FOR_LOOPBACK;
+	for (const struct nbl_nb *nb = n->first_nb; b && nb; nb = nb->next)
+		loop_nb(lane, b, n, nb);
 }

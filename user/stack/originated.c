@@ -13,7 +13,7 @@
 
 #include "core/nbl_internal.h"
 #include "core/pool_internal.h"
-#include "stack/lane.h"
+#include "stack/binding.h"
 #include "stack/originated_internal.h"
 
 #ifndef XDP_PKT_CONTD
@@ -295,6 +295,8 @@ static enum nbl_outcome send_now(struct nbl_lane *lane, struct nbl_lane_queue *l
 			put_as_is(lane, lq, send, nb);
 	}
 	n->outcome = NBL_OUTCOME_RETURNED;
+	if (NBL_UNLIKELY(lane->bindings) && nbl_lane_queue_side(lq) == NBL_LOWER)
+		nbl_bindings_loop(lane, n);
 	if (is_lent) {
 		/* a copy leaves: it is its originator's again, and done */
 		n->status = NBL_STATUS_SUCCESS;

@@ -5,7 +5,8 @@
  * The values are those of NDIS, and differ by direction: translate, do not copy
  * (PT-09). RESOURCES and CHECK_FOR_LOOPBACK are orders; the others are promises
  * that may always be left out, and must be by whoever merges chains or changes
- * packets, unless still certain (PT-08, TX-15).
+ * packets, unless still certain (PT-08, TX-15). Completions are merged ones of several sends
+ * (TX-03), so the engine sets no flag on them: a switch's hints end where a send does (TX-15).
  */
 #ifndef NBL_FLAGS_H
 #define NBL_FLAGS_H

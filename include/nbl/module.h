@@ -99,7 +99,7 @@ struct nbl_restart {
 enum nbl_event {
 	NBL_EVENT_LINK_UP,
 	NBL_EVENT_LINK_DOWN,		/* what is sent fails until it is up */
-	/* never told by nbld: no NBL outlives its queues (NX-08) */
+	/* never given: queues are not made anew while modules run (nbl.h) */
 	NBL_EVENT_RESET,
 	NBL_N_EVENTS
 };
@@ -282,8 +282,9 @@ static inline void nbl_filter_return(struct nbl_filter *f, struct nbl_chain chai
 }
 
 /*
- * Passes 'chain' (takes) down the send path until its completion. Rule:
- * TX-01. Restates NdisFSendNetBufferLists.
+ * Passes 'chain' (takes) down the send path until its completion. 'port' is told to the
+ * handlers below; each NBL leaves by its own n->port. Rules: TX-01, PT-04. Restates
+ * NdisFSendNetBufferLists.
  */
 static inline void nbl_filter_send(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
 				   uint32_t flags)
@@ -327,10 +328,10 @@ static inline bool nbl_filter_is_own(const struct nbl_filter *f, const struct nb
 }
 
 /*
- * Sends NBLs of its own down from here, or indicates them up (takes, if 0 is
- * returned). They come back, each once, to send_complete() or
- * receive_return(), apart from those of others; with NBL_RECEIVE_RESOURCES they are back on
- * return and no handler is called (RX-12). Nothing moved, the status of each is
+ * Sends NBLs of its own down from here, by the port that n->port of each says, or indicates them
+ * up (takes, if 0 is returned); 'port' is told to the handlers on the way. They come back, each
+ * once, to send_complete() or receive_return(), apart from those of others; with
+ * NBL_RECEIVE_RESOURCES they are back on return and no handler is called (RX-12). Nothing moved, the status of each is
  * FAILURE, and they are still the caller's on: -EPERM, counted as a violation, if one
  * does not carry its handle, is not on its account, or is out already; -EOPNOTSUPP without the
  * flag and handler; -ESHUTDOWN in any other state than Running. Lane thread.

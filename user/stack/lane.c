@@ -59,6 +59,11 @@ static int init_queue(struct nbl_lane *lane, uint32_t i)
 	const struct nbl_memory *m = lane->memory;
 
 	lq->lane = lane;
+	/*
+	 * No release_frame(): a ring entry names a frame, and that its descriptor (RX-16). Another
+	 * for a frame whose own is pinned would be a look-up per packet, so a deep clone keeps
+	 * the frame, too (AMB-01 by the letter).
+	 */
 	lq->home.release = nbl_lane_release_home;
 	lq->home.is_queued = is_queued;
 	lq->figures = &lane->figures.queues[i];

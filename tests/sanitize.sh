@@ -31,15 +31,15 @@ says_tsan()
 	! "$CC" -Wno-tsan -fsyntax-only -x c /dev/null 2>/dev/null || echo -Wno-tsan
 }
 
-# Not for ThreadSanitizer: single-threaded processes over shared memory, stepped one instruction at a time.
+# Not for ThreadSanitizer: processes of one thread over shared memory, killed or stepped an instruction at a time.
 is_for()
 {
-	[ "$1" != tsan ] || [ "$2" != test_adopt ]
+	[ "$1" != tsan ] || [[ $2 != test_adopt_* ]]
 }
 
 say_what_is_left_out()
 {
-	[ "$1" != tsan ] || echo "left out: test_adopt: it steps processes of one thread an instruction at a time"
+	[ "$1" != tsan ] || echo "left out: test_adopt_killed, test_adopt_stepped: they kill and step processes of one thread"
 }
 
 # programs_of KIND [NAME...]: as make names them

@@ -12,6 +12,8 @@
 #define SIM_WORLD_H
 
 #include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <nbl/holding.h>
 
@@ -77,9 +79,39 @@ uint64_t sim_world_run(struct sim_world *w, uint64_t seed);
 
 #define SIM_BROKEN 3
 
-/* ---- between sim_world.c and sim_checks.c ---- */
+#define SIM_MUST(condition) do { if (!(condition)) { perror(#condition); abort(); } } while (0)
 
+/* ---- between the files of the world ---- */
+
+/* sim_moment.c. The clock is the world's, for a lane to borrow. */
+void sim_moments_init(struct sim_world *w);
+void sim_next_moment(struct sim_world *w);
+uint64_t sim_clock_ns(void);
+/* One more action in the history: 'who' and 'what' are words. */
+void sim_note(struct sim_world *w, const char *who, const char *what, uint32_t number);
 __attribute__((noreturn)) void sim_broke(struct sim_world *w, int invariant, const char *what);
+
+/* sim_watch.c: modules and kernel tell this world's model. sim_on_end(): what was injected ends. */
+void sim_watch_init(struct sim_world *w);
+void sim_on_end(void *arg, struct nbl_lane *lane, struct nbl_chain chain);
+
+/* sim_life.c */
+void sim_begin_life(struct sim_world *w);
+/* As a process that ended: nothing is handed on. Its pool is lost with what is out. */
+void sim_end_life(struct sim_world *w);
+/* Runs 'work' in the lane. False if the worker died of it: then sim_succeed() has to be called. */
+bool sim_survives(struct sim_world *w, void (*work)(struct sim_world *w));
+/* The worker is dead: the next one takes over, and may die of that, too. */
+void sim_succeed(struct sim_world *w);
+/* Puts module 'which' of chaos_modules into the stack. */
+void sim_insert(struct sim_world *w, uint32_t which, uint32_t position);
+
+/* sim_act.c */
+void sim_act(struct sim_world *w);
+/* Everything comes to rest: the kernel is done, nothing is held. */
+void sim_settle(struct sim_world *w);
+
+/* sim_checks.c */
 void sim_check_turn(struct sim_world *w);
 void sim_check_all(struct sim_world *w);
 void sim_check_end(struct sim_world *w);

@@ -11,21 +11,16 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <check.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bpf_run.h"
 #include "nbl_shared.h"
 #include "nbl_xdp.skel.h"
 #include "port/libbpf_log.h"
-#include "port/why.h"
-
-#define TEST_SKIPPED 77
-#define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
 #define TEST_LANE 3		/* serves queue 0 of both sides */
 #define TEST_NIC 1		/* interface indexes the programs are given */
@@ -109,32 +104,6 @@ static void bpf_teardown(void)
 	close(test_socket);
 	nbl_xdp__destroy(bpf);
 	bpf = NULL;
-}
-
-/* Ends the program with the code for "skipped" where the kernel will not let it load anything. */
-static void skip_without_bpf(void)
-{
-	const char *missing = why_reason(EPERM, NULL);
-
-	if (!missing)
-		return;
-	printf("SKIP: %s\n", missing);
-	exit(TEST_SKIPPED);
-}
-
-static int run_suite(const char *name, TCase *tests)
-{
-	Suite *suite = suite_create(name);
-	SRunner *runner;
-	int n_failed;
-
-	skip_without_bpf();
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 #endif

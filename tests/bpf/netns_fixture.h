@@ -10,17 +10,13 @@
 #define NETNS_FIXTURE_H
 
 #include <check.h>
-#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf_run.h"
 #include "port/netdev.h"
-#include "port/why.h"
-
-#define TEST_SKIPPED 77
-#define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
 static uint32_t nic, wire;
 
@@ -41,26 +37,6 @@ static void netns_setup(void)
 	wire = if_nametoindex("wire");
 	ck_assert_int_eq(netdev_set_flags(nic, IFF_UP, IFF_UP), 0);
 	ck_assert_int_eq(netdev_set_flags(wire, IFF_UP, IFF_UP), 0);
-}
-
-static int run_suite(const char *name, TCase *tests)
-{
-	const char *missing = why_reason(EPERM, NULL);
-	Suite *suite = suite_create(name);
-	SRunner *runner;
-	int n_failed;
-
-	if (missing) {
-		printf("SKIP: %s\n", missing);
-		return TEST_SKIPPED;
-	}
-	tcase_add_checked_fixture(tests, netns_setup, NULL);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 #endif

@@ -294,21 +294,21 @@ END_TEST
 
 int main(void)
 {
-	TCase *tests = tcase_create("leg");
+	const struct unit_test tests[] = {
+		{ attaching_and_detaching_leaves_the_nic_as_it_was, 2 },
+		{ a_successor_undoes_what_a_dead_keeper_left, 2 },
+		{ a_pairs_wire_leaves_both_ports_as_they_were, 2 },
+		{ undoing_is_harmless_when_the_nic_is_gone, 1 },
+		{ undoing_leaves_a_filter_that_took_the_place_of_ours, 1 },
+		{ undoing_leaves_the_clsact_of_someone_else, 1 },
+		{ undoing_leaves_an_interface_of_someone_else_with_the_legs_name, 1 },
+		{ a_name_of_someone_else_is_refused, 1 },
+		{ a_leg_in_use_is_refused_and_one_left_behind_is_replaced, 1 },
+		{ the_leg_hands_over_finished_frames_and_says_nothing_itself, 1 },
+		{ the_program_of_someone_else_is_named_and_stays, 2 },
+		{ a_link_tells_when_its_interface_is_gone, 1 },
+		{ an_mtu_that_native_cannot_have_is_refused_with_the_remedy, 1 },
+	};
 
-	tcase_set_timeout(tests, 20);
-	tcase_add_loop_test(tests, attaching_and_detaching_leaves_the_nic_as_it_was, 0, 2);
-	tcase_add_loop_test(tests, a_successor_undoes_what_a_dead_keeper_left, 0, 2);
-	tcase_add_loop_test(tests, a_pairs_wire_leaves_both_ports_as_they_were, 0, 2);
-	tcase_add_test(tests, undoing_is_harmless_when_the_nic_is_gone);
-	tcase_add_test(tests, undoing_leaves_a_filter_that_took_the_place_of_ours);
-	tcase_add_test(tests, undoing_leaves_the_clsact_of_someone_else);
-	tcase_add_test(tests, undoing_leaves_an_interface_of_someone_else_with_the_legs_name);
-	tcase_add_test(tests, a_name_of_someone_else_is_refused);
-	tcase_add_test(tests, a_leg_in_use_is_refused_and_one_left_behind_is_replaced);
-	tcase_add_test(tests, the_leg_hands_over_finished_frames_and_says_nothing_itself);
-	tcase_add_loop_test(tests, the_program_of_someone_else_is_named_and_stays, 0, 2);
-	tcase_add_test(tests, a_link_tells_when_its_interface_is_gone);
-	tcase_add_test(tests, an_mtu_that_native_cannot_have_is_refused_with_the_remedy);
-	return run_suite("leg", tests);
+	return bpf_run("leg", tests, N_ELEMENTS(tests), netns_setup, NULL);
 }

@@ -189,21 +189,20 @@ END_TEST
 
 int main(void)
 {
-	TCase *tests = tcase_create("tc");
+	const struct unit_test tests[] = {
+		{ each_situation_at_the_nic_has_its_action_and_its_count, (int)N_ELEMENTS(cases) },
+		{ a_lane_that_turned_since_ends_the_bypass, 1 },
+		{ a_hang_seen_long_ago_is_looked_at_anew, 1 },
+		{ without_a_limit_no_hang_is_believed, 1 },
+		{ a_packet_that_was_in_the_leg_already_is_let_by_uncounted, 2 },
+		{ a_packet_yet_to_be_segmented_counts_as_its_segments, 1 },
+		{ the_entry_calls_the_program_in_the_slot, 1 },
+		{ the_entry_lets_packets_by_when_the_slot_is_empty, 1 },
+		{ the_entry_lets_packets_by_once_nobody_has_the_slot_open, 1 },
+		{ what_comes_out_of_the_leg_goes_to_the_nic, 1 },
+		{ what_no_socket_took_goes_to_the_wire_unless_the_fallback_is_drop, 1 },
+		{ the_wire_of_a_pair_joins_only_while_the_fallback_is_wire, 3 },
+	};
 
-	tcase_add_checked_fixture(tests, bpf_setup, bpf_teardown);
-	tcase_add_loop_test(tests, each_situation_at_the_nic_has_its_action_and_its_count, 0,
-			    N_ELEMENTS(cases));
-	tcase_add_test(tests, a_lane_that_turned_since_ends_the_bypass);
-	tcase_add_test(tests, a_hang_seen_long_ago_is_looked_at_anew);
-	tcase_add_test(tests, without_a_limit_no_hang_is_believed);
-	tcase_add_loop_test(tests, a_packet_that_was_in_the_leg_already_is_let_by_uncounted, 0, 2);
-	tcase_add_test(tests, a_packet_yet_to_be_segmented_counts_as_its_segments);
-	tcase_add_test(tests, the_entry_calls_the_program_in_the_slot);
-	tcase_add_test(tests, the_entry_lets_packets_by_when_the_slot_is_empty);
-	tcase_add_test(tests, the_entry_lets_packets_by_once_nobody_has_the_slot_open);
-	tcase_add_test(tests, what_comes_out_of_the_leg_goes_to_the_nic);
-	tcase_add_test(tests, what_no_socket_took_goes_to_the_wire_unless_the_fallback_is_drop);
-	tcase_add_loop_test(tests, the_wire_of_a_pair_joins_only_while_the_fallback_is_wire, 0, 3);
-	return run_suite("tc", tests);
+	return bpf_run("tc", tests, N_ELEMENTS(tests), bpf_setup, bpf_teardown);
 }

@@ -177,17 +177,17 @@ END_TEST
 
 int main(void)
 {
-	TCase *tests = tcase_create("watch");
+	const struct unit_test tests[] = {
+		{ down_and_up_are_told, 1 },
+		{ carrier_is_told_when_the_other_end_goes, 1 },
+		{ deletion_is_told_and_ends_the_watching, 1 },
+		{ a_new_mtu_is_told, 1 },
+		{ a_new_name_is_told, 1 },
+		{ a_new_interface_is_told_once, 1 },
+		{ what_the_kernel_had_no_room_to_tell_is_found_out, 1 },
+		{ one_watched_again_before_its_end_was_told_is_watched_once, 1 },
+		{ others_are_not_told_of, 1 },
+	};
 
-	tcase_set_timeout(tests, 20);
-	tcase_add_test(tests, down_and_up_are_told);
-	tcase_add_test(tests, carrier_is_told_when_the_other_end_goes);
-	tcase_add_test(tests, deletion_is_told_and_ends_the_watching);
-	tcase_add_test(tests, a_new_mtu_is_told);
-	tcase_add_test(tests, a_new_name_is_told);
-	tcase_add_test(tests, a_new_interface_is_told_once);
-	tcase_add_test(tests, what_the_kernel_had_no_room_to_tell_is_found_out);
-	tcase_add_test(tests, one_watched_again_before_its_end_was_told_is_watched_once);
-	tcase_add_test(tests, others_are_not_told_of);
-	return run_suite("watch", tests);
+	return bpf_run("watch", tests, N_ELEMENTS(tests), netns_setup, NULL);
 }

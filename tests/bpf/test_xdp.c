@@ -231,20 +231,20 @@ END_TEST
 
 int main(void)
 {
-	TCase *tests = tcase_create("xdp");
+	const struct unit_test tests[] = {
+		{ each_situation_at_the_lower_port_has_its_action_and_its_count,
+		  (int)N_ELEMENTS(cases) },
+		{ each_situation_at_the_upper_port_has_its_action_and_its_count,
+		  (int)N_ELEMENTS(cases) },
+		{ the_first_packet_after_progress_starts_the_clock, 1 },
+		{ packets_that_wait_less_than_the_limit_go_to_the_socket, 1 },
+		{ without_a_limit_no_lane_is_ever_taken_for_hung, 1 },
+		{ a_lane_that_slept_for_want_of_packets_is_not_taken_for_hung, 1 },
+		{ a_lane_that_turns_again_ends_the_bypass, 1 },
+		{ one_packet_in_a_while_probes_a_hung_lane, 1 },
+		{ only_a_hang_at_the_upper_port_is_told_to_the_tc_program, 1 },
+		{ no_program_has_more_than_300_instructions, 1 },
+	};
 
-	tcase_add_checked_fixture(tests, bpf_setup, bpf_teardown);
-	tcase_add_loop_test(tests, each_situation_at_the_lower_port_has_its_action_and_its_count, 0,
-			    N_ELEMENTS(cases));
-	tcase_add_loop_test(tests, each_situation_at_the_upper_port_has_its_action_and_its_count, 0,
-			    N_ELEMENTS(cases));
-	tcase_add_test(tests, the_first_packet_after_progress_starts_the_clock);
-	tcase_add_test(tests, packets_that_wait_less_than_the_limit_go_to_the_socket);
-	tcase_add_test(tests, without_a_limit_no_lane_is_ever_taken_for_hung);
-	tcase_add_test(tests, a_lane_that_slept_for_want_of_packets_is_not_taken_for_hung);
-	tcase_add_test(tests, a_lane_that_turns_again_ends_the_bypass);
-	tcase_add_test(tests, one_packet_in_a_while_probes_a_hung_lane);
-	tcase_add_test(tests, only_a_hang_at_the_upper_port_is_told_to_the_tc_program);
-	tcase_add_test(tests, no_program_has_more_than_300_instructions);
-	return run_suite("xdp", tests);
+	return bpf_run("xdp", tests, N_ELEMENTS(tests), bpf_setup, bpf_teardown);
 }

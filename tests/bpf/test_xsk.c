@@ -187,13 +187,13 @@ END_TEST
 
 int main(void)
 {
-	TCase *tests = tcase_create("xsk");
+	const struct unit_test tests[] = {
+		{ a_packet_leaves_from_frames_of_the_pool, 1 },
+		{ AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_completion,
+		  1 },
+		{ NX_09_the_mode_that_was_bound_is_told, 2 },
+		{ where_zero_copy_is_refused_auto_is_copy_for_whatever_reason, 7 },
+	};
 
-	tcase_add_test(tests, a_packet_leaves_from_frames_of_the_pool);
-	tcase_add_test(tests,
-		       AR_08_a_packet_of_as_many_entries_as_told_leaves_whole_each_with_a_completion);
-	tcase_add_loop_test(tests, NX_09_the_mode_that_was_bound_is_told, 0, 2);
-	tcase_add_loop_test(tests, where_zero_copy_is_refused_auto_is_copy_for_whatever_reason, 0,
-			    7);
-	return run_suite("xsk", tests);
+	return bpf_run("xsk", tests, N_ELEMENTS(tests), netns_setup, NULL);
 }

@@ -37,7 +37,6 @@
 #define RIG_LENGTH 64u			/* bytes of a packet */
 #define RIG_HEADROOM 256u		/* where the kernel puts it in its frame */
 #define RIG_UNUSED __attribute__((unused))
-#define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
 /* What is 0 is chosen by rig_make(): one queue each of 256 frames, rings of 256 entries from 0. */
 struct rig_shape {

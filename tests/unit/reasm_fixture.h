@@ -28,7 +28,6 @@
 #include "unit/run.h"
 
 #define FIX_UNUSED __attribute__((unused))
-#define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 #define FIX_N_FRAMES 6000u
 #define FIX_FRAME_SIZE 2048u
 #define FIX_HEADROOM 64u

@@ -6,6 +6,8 @@
 #include <check.h>
 #include <stdlib.h>
 
+#define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
+
 struct unit_test {
 	const TTest *test;
 	int n_cases;			/* it is run with _i from 0 to this */

@@ -38,7 +38,6 @@
 #define UNIT_LOG_MAX 4096
 
 #define UNIT_UNUSED __attribute__((unused))
-#define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Stands for the lane: receive frames, and who came home in which order. */
 struct unit_home {

@@ -104,7 +104,7 @@ expect_same()
 {
 	diff -u "$2" "$3" >"$work/diff" && return 0
 	cat "$work/diff"
-	fail "$1: not as it was: $(tail -n +4 "$work/diff" | grep -m 1 '^[-+]')"
+	fail "$1: not as it was: $(sed -n '4,${/^[-+]/{p;q}}' "$work/diff")"
 }
 
 # expect_status STATUS COMMAND...: what it printed is in $work/out and $work/err

@@ -30,6 +30,12 @@ dropped_for()
 		jq "[.adapters[0].drops[] | select(.place == \"filter\" and .reason == \"$1\") | .packets] | add // 0"
 }
 
+# has_dropped REASON N: packets for REASON, at least
+has_dropped()
+{
+	[ "$(dropped_for "$1")" -ge "$2" ]
+}
+
 # datagrams PORT N: one line each, from src to dst
 datagrams()
 {
@@ -186,6 +192,7 @@ a_worker_that_dies_comes_back_with_its_rules()
 	wait_until "a new worker" 5 is_true v1 ".worker.pid != 0 and .worker.pid != $pid and .state == \"running\""
 	before=$(dropped_for blocked)
 	datagrams 7777 5
+	wait_until "the worker's count of 5" 3 has_dropped blocked $((before + 5))
 	expect_equal "packets blocked" 5 $(($(dropped_for blocked) - before))
 	take_out
 }

@@ -58,12 +58,13 @@ known_are_held()
 	[ "$(figure "$delay .held" holds v1)" = "$known" ]
 }
 
-# hold_known: the known packets are in the hands of delay, for a second
+# hold_known OPTION...: the known packets are in the hands of delay, for a second
 hold_known()
 {
 	empty_stack
 	ctl module add v1 count
-	ctl module add v1 delay ms=1000
+	ctl module add v1 delay ms=1000 "$@"
+	take first holds v1
 	flow_start src s0 dst d0 --rate 20000 --count "$known" --size 64
 	wait_until "the known packets are held" 3 known_are_held
 }
@@ -76,16 +77,36 @@ end_known()
 	wait_until "every NBL is home" 3 all_home
 }
 
+# while_held LOOK OPTION...: hold_known, LOOK, and all were held still when LOOK ended: else it came too late
+while_held()
+{
+	local look=$1 i
+
+	shift
+	for ((i = 0; i < 5; i++)); do
+		hold_known "$@"
+		"$look"
+		! known_are_held || return 0
+		note "not counted: looking took longer than packets were held"
+		end_known
+	done
+	skip "this machine is too busy to look within a second"
+}
+
 all_home()
 {
 	[ "$(figure .total pendingnbls v1)" = 0 ]
 }
 
-HP_05_pendingnbls_lists_every_held_packet_with_its_holder()
+look_at_pending()
 {
-	hold_known
 	take pending pendingnbls v1
 	ctl pendingnbls v1 >"$work/text"
+}
+
+HP_05_pendingnbls_lists_every_held_packet_with_its_holder()
+{
+	while_held look_at_pending
 	expect_equal "rows of delay, received by v1, pending" "$known" \
 		"$(told pending '[.nbls[] | select(.holders == ["delay"] and .port == "v1" and .kind == "receive" and
 			.state == "held" and .owner_pending and .references == 1 and .frames == 1 and .length == 64)] | length')"
@@ -97,20 +118,24 @@ HP_05_pendingnbls_lists_every_held_packet_with_its_holder()
 	end_known
 }
 
-HP_05_holds_says_how_many_by_what_and_how_old()
+look_at_holds()
 {
-	hold_known
 	take before holds v1
 	sleep 0.2
 	take after holds v1
 	ctl -j show v1 >"$work/show"
+}
+
+HP_05_holds_says_how_many_by_what_and_how_old()
+{
+	while_held look_at_holds
 	expect_equal "held, reference, pending, clone, deep clone, copy" "$known $known $known 0 0 0" \
 		"$(told after "$delay \"\\(.held) \\(.reference) \\(.pending) \\(.clone) \\(.deep_clone) \\(.copy)\"")"
-	expect_between "age of the oldest after 200 ms more" $(($(told before "$delay .oldest_ms") + 150)) 1100 \
+	expect_between "age of the oldest after 200 ms more" $(($(told before "$delay .oldest_ms") + 150)) 2000 \
 		"$(told after "$delay .oldest_ms")"
 	expect_equal "a share of the frames" true "$(told after "$delay .share_percent > 0 and .share_percent < 1")"
 	expect_equal "what count holds" 0 "$(told after '.modules[] | select(.name == "count") | .held')"
-	expect_between "age of the oldest in show" 150 1100 "$(told show "$delay .oldest_ms")"
+	expect_between "age of the oldest in show" 150 2000 "$(told show "$delay .oldest_ms")"
 	end_known
 	take after holds v1
 	expect_equal "held, oldest after" "0 0" "$(told after "$delay \"\\(.held) \\(.oldest_ms)\"")"
@@ -121,40 +146,49 @@ is_warned()
 	[ "$(figure "$delay .health" holds v1)" = warned ]
 }
 
-HP_01_holds_shows_limits_and_that_a_module_was_warned()
+look_at_warning()
 {
-	empty_stack
-	ctl module add v1 delay ms=1000 soft-age=200 max-share=7
-	take before holds v1
-	flow_start src s0 dst d0 --rate 20000 --count "$known" --size 64
 	wait_until "it is warned" 2 is_warned
 	ctl holds v1 >"$work/text"
-	expect_equal "health at first" ok "$(told before "$delay .health")"
-	expect_equal "limits" "7 200" "$(told before "$delay .limits | \"\(.share_percent) \(.soft_age_ms)\"")"
+}
+
+HP_01_holds_shows_limits_and_that_a_module_was_warned()
+{
+	while_held look_at_warning soft-age=200 max-share=7
+	expect_equal "health at first" ok "$(told first "$delay .health")"
+	expect_equal "limits" "7 200" "$(told first "$delay .limits | \"\(.share_percent) \(.soft_age_ms)\"")"
 	expect_match "as text" "delay is warned; at most 7% of the frames; warned after 200 ms; 1 warnings" "$(cat "$work/text")"
 	end_known
+}
+
+look_at_ages()
+{
+	take before pendingnbls v1
+	sleep 0.3
+	take after pendingnbls v1
 }
 
 HP_05_ages_grow_while_packets_are_held()
 {
 	local ages='[.nbls[].age_ms] | min'
 
-	hold_known
-	take before pendingnbls v1
-	sleep 0.3
-	take after pendingnbls v1
-	expect_between "ms that the youngest aged in 300 ms" 250 900 $(($(told after "$ages") - $(told before "$ages")))
+	while_held look_at_ages
+	expect_between "ms that the youngest aged in 300 ms" 250 1000 $(($(told after "$ages") - $(told before "$ages")))
 	end_known
+}
+
+look_at_one()
+{
+	id=$(figure '.nbls[0].id' pendingnbls v1)
+	take nbl nbl "$id" v1
+	ctl nbl "$id" v1 >"$work/text"
 }
 
 HP_05_nbl_tells_everything_of_one()
 {
 	local id
 
-	hold_known
-	id=$(figure '.nbls[0].id' pendingnbls v1)
-	take nbl nbl "$id" v1
-	ctl nbl "$id" v1 >"$work/text"
+	while_held look_at_one
 	expect_equal "what it is" "receive held delay true 64 1 false" \
 		"$(told nbl '.nbl | "\(.kind) \(.state) \(.holders[0]) \(.owner_pending) \(.length) \(.segments | length) \(.home)"')"
 	expect_equal "its source" port "$(told nbl .nbl.source.origin)"

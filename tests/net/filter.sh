@@ -214,6 +214,8 @@ five_changes()
 
 the_module_comes_and_goes_under_load_and_what_it_holds_goes_on()
 {
+	local flawless='.lost == 0 and .duplicates == 0'
+
 	on_a_calm_machine 20 five_changes
 	note "5 times in and out at 5 000 packets/s: $(flow_figure '"\(.sent) sent, \(.lost) lost, \(.reordered) reordered"')"
 	expect_equal "frames lost" 0 "$(flow_figure .lost)"

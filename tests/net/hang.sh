@@ -47,7 +47,7 @@ hang_under_load()
 
 packets_of_a_pair_pass_a_hung_worker_on_the_wire()
 {
-	local before
+	local before flawless='.lost == 0 and .duplicates == 0'	# on two ways some overtake others
 
 	before=$(hung v1)
 	on_a_calm_machine 20 hang_under_load 0.5
@@ -58,14 +58,32 @@ packets_of_a_pair_pass_a_hung_worker_on_the_wire()
 	audit_clean v1
 }
 
+# past_the_worker: packets that went another way, for whatever reason
+past_the_worker()
+{
+	show v1 '.lower.bypassed + .lower.hung + .upper.bypassed + .upper.hung'
+}
+
+# flow_by_the_worker RATE COUNT: none goes past it, unless it may have been held up for as long as the limit
+flow_by_the_worker()
+{
+	local before past i
+
+	for ((i = 0; i < 5; i++)); do
+		before=$(past_the_worker)
+		flow src s0 dst d0 --rate "$1" --count "$2" --size 64
+		past=$(($(past_the_worker) - before))
+		[ "$past" != 0 ] && [ "$(flow_figure ".late_us / 1000 >= $LIMIT_MS / 2")" = true ] || break
+		note "not counted: processes were held up for $(flow_figure '.late_us / 1000 | floor') ms"
+	done
+	[ "$i" != 5 ] || skip "this machine is too busy: it holds workers up"
+	expect_flow_whole "$2"
+	expect_equal "packets past the worker" 0 "$past"
+}
+
 filtering_resumes_after_the_hang()
 {
-	local before
-
-	before=$(show v1 '.lower.bypassed + .lower.hung')
-	flow src s0 dst d0 --rate 20000 --count 10000 --size 64
-	expect_flow_whole 10000
-	expect_equal "packets past the worker" "$before" "$(show v1 '.lower.bypassed + .lower.hung')"
+	flow_by_the_worker 20000 10000
 }
 
 a_host_stays_reachable_while_its_worker_hangs()
@@ -90,14 +108,10 @@ a_host_stays_reachable_while_its_worker_hangs()
 
 a_worker_that_is_idle_or_busy_is_never_taken_for_hung()
 {
-	local before
-
-	before=$(hung v1)
 	sleep 0.5
-	flow src s0 dst d0 --rate 50000 --count 50000 --size 64
+	flow_by_the_worker 50000 50000
 	sleep 0.5
-	flow src s0 dst d0 --rate 10 --count 5 --size 64
-	expect_equal "packets past the worker" "$before" "$(hung v1)"
+	flow_by_the_worker 10 5
 }
 
 with_fail_closed_a_hung_workers_packets_go_nowhere()

@@ -20,8 +20,8 @@ ping_and_arp_pass_both_ways()
 {
 	in_ns src ping -q -c 20 -i 0.01 -W 1 10.98.0.2
 	in_ns dst ping -q -c 20 -i 0.01 -W 1 10.98.0.1
-	in_ns src arping -q -c 2 -w 2 -I s0 10.98.0.2
-	in_ns dst arping -q -c 2 -w 2 -I d0 10.98.0.1
+	in_ns src arping -q -c 2 -w 5 -I s0 10.98.0.2
+	in_ns dst arping -q -c 2 -w 5 -I d0 10.98.0.1
 }
 
 ipv6_neighbours_find_each_other()
@@ -55,15 +55,8 @@ a_64_MiB_file_arrives_unchanged_each_way()
 
 udp_arrives_complete_both_ways()
 {
-	local option
-
-	for option in "" -R; do
-		# shellcheck disable=SC2086  # no option or one
-		iperf3_run src 10.98.0.2 -u -b 10M -l 1200 -t 1 $option
-		expect_equal "datagrams lost${option:+ from dst}" 0 \
-			"$(jq .end.sum.lost_packets "$work/iperf3.json")"
-		expect_at_least "datagrams" 900 "$(jq .end.sum.packets "$work/iperf3.json")"
-	done
+	udp_arrives_complete src 10.98.0.2
+	udp_arrives_complete src 10.98.0.2 -R
 }
 
 tagged_frames_keep_their_tag_both_ways()

@@ -48,11 +48,18 @@ listen_start()
 	wait_until "tcpdump listens" 5 is_listening
 }
 
+# listen_end REGEX N: when so many frames of what was sent last have been seen
 listen_end()
 {
-	sleep 0.3
+	wait_until "$2 frames like \"$1\"" 5 has_seen "$1" "$2"
+	sleep 0.1	# for what must not come there is no event to wait for
 	stop "$listener" INT
 	tcpdump -r "$work/seen.pcap" -nn -e 2>/dev/null >"$work/seen"
+}
+
+has_seen()
+{
+	[ "$(tcpdump -r "$work/seen.pcap" -nn -e 2>/dev/null | grep -cE "$1")" -ge "$2" ]
 }
 
 # seen REGEX: how many frames
@@ -104,6 +111,11 @@ a_tap_makes_its_device_and_is_listed_on_top()
 	no_tap
 }
 
+counted_as_shown()
+{
+	[ $(($(of tap packets) - $1)) = "$(wc -l <"$work/seen")" ]
+}
+
 only_its_types_are_seen_and_all_pass_on()
 {
 	local before
@@ -113,11 +125,11 @@ only_its_types_are_seen_and_all_pass_on()
 	before=$(of tap packets)
 	listen_start dut mon0
 	some_traffic
-	listen_end
+	listen_end 'ARP.*Request who-has 10.98.0.2' 2
 	# 2 requests, and that of ping: all that v1 received; the answers came by v2
 	expect_between "ARP requests on mon0" 2 4 "$(seen 'ARP.*Request who-has 10.98.0.2')"
 	expect_equal "frames of other types on mon0" 0 "$(seen 'ethertype IPv4')"
-	expect_equal "packets counted" "$(wc -l <"$work/seen")" $(($(of tap packets) - before))
+	wait_until "as many packets counted as shown" 3 counted_as_shown "$before"
 	audit_clean v1
 	no_tap
 }
@@ -128,10 +140,15 @@ a_tap_without_types_sees_everything()
 	ctl module add v1 tap to=mon0
 	listen_start dut mon0
 	some_traffic
-	listen_end
+	listen_end 'ICMP echo request' 3
 	expect_at_least "ARP on mon0" 2 "$(seen ARP)"
 	expect_equal "pings on mon0" 3 "$(seen 'ICMP echo request')"
 	no_tap
+}
+
+five_are_counted()
+{
+	[ "$(of tap packets)" -ge 5 ]
 }
 
 what_is_sent_to_the_device_leaves_by_the_lower_port()
@@ -141,26 +158,35 @@ what_is_sent_to_the_device_leaves_by_the_lower_port()
 	ctl module add v1 count
 	listen_start src s0
 	send_lldp mon0 5
-	listen_end
+	listen_end '02:00:00:00:00:01 > 01:80:c2:00:00:0e' 5
 	expect_equal "frames of mon0 at s0" 5 "$(seen '02:00:00:00:00:01 > 01:80:c2:00:00:0e')"
 	expect_at_least "packets through the module below" 5 "$(of count packets)"
+	wait_until "5 packets counted" 3 five_are_counted
 	expect_equal "packets counted" 5 "$(of tap packets)"
 	audit_clean v1
 	ctl module remove v1 count
 	no_tap
 }
 
+# read_tap: what it has shown, missed, and what the lower port received, of one reading, in $now
+read_tap()
+{
+	mapfile -t now < <(show v1 '(.modules[] | select(.name == "tap") | .packets, .missed), .lower.rx_packets')
+}
+
 a_flood_is_never_held_up_by_the_tap()
 {
-	local packets missed received
+	local packets missed before now
 
 	no_tap
 	ctl module add v1 tap to=mon0
-	packets=$(of tap packets) missed=$(of tap missed) received=$(show v1 .lower.rx_packets)
+	read_tap
+	before=("${now[@]}")
 	flow src s0 dst d0 --rate 50000 --count 50000 --size 64
 	expect_flow_whole 50000
-	packets=$(($(of tap packets) - packets)) missed=$(($(of tap missed) - missed))
-	expect_equal "shown and missed" $(($(show v1 .lower.rx_packets) - received)) $((packets + missed))
+	read_tap
+	packets=$((now[0] - before[0])) missed=$((now[1] - before[1]))
+	expect_equal "shown and missed" $((now[2] - before[2])) $((packets + missed))
 	note "at 50 000 packets/s $packets shown, $missed missed"
 	audit_clean v1
 	no_tap
@@ -179,7 +205,7 @@ a_tap_outlives_its_worker()
 	wait_until "a new worker" 5 is_true v1 ".worker.pid != 0 and .worker.pid != $pid and .state == \"running\""
 	expect_equal "modules" tap "$(stack)"
 	some_traffic
-	listen_end
+	listen_end 'ARP.*Request' 2
 	expect_equal "index of mon0" "$index" "$(in_ns dut ip -j link show dev mon0 | jq '.[0].ifindex')"
 	expect_at_least "ARP on mon0, by the same listener" 2 "$(seen 'ARP.*Request')"
 	expect_equal "frames of other types on mon0" 0 "$(seen 'ethertype IPv4')"
@@ -273,7 +299,7 @@ detach_removes_the_device_and_the_configuration_makes_it()
 	has_device mon3 || fail "no mon3"
 	listen_start dut mon3
 	some_traffic
-	listen_end
+	listen_end 'ARP.*Request' 2
 	expect_at_least "ARP on mon3" 2 "$(seen 'ARP.*Request')"
 	ctl detach v1
 	wait_until "mon3's end" 3 has_no_device mon3

@@ -100,9 +100,11 @@ HP_02_without_limits_a_hoarder_starves_everybody()
 }
 
 # Of the flow's figures only what the others lost is told: what is hoarded says nothing of the machine.
+# How often the fill ring had been empty is in $before.
 others_pass_a_new_hoarder()
 {
 	hoarder_in
+	before=$(fill_empty)
 	others_pass
 	jq -c ".lost = $COUNT * ($FLOWS - 1) / $FLOWS - (.flows[:-1] | add)" "$work/flow" >"$work/flow.others"
 	mv "$work/flow.others" "$work/flow"
@@ -114,7 +116,6 @@ with_limits_a_hoarder_costs_others_nothing()
 
 	ctl detach v1 || true	# as a failed claim left it
 	ctl attach v1 pair v2
-	before=$(fill_empty)
 	all_pass
 	without=$others
 	on_a_calm_machine 20 others_pass_a_new_hoarder
@@ -145,7 +146,17 @@ its_removal_is_refused_naming_what_is_missing()
 
 removed_by_force_it_has_nothing_and_every_frame_is_home_within_100_ms()
 {
-	forced_out
+	local i
+
+	for ((i = 0; i < 5; i++)); do
+		canary_start
+		forced_out
+		canary_end
+		[ "$took_ms" -gt 100 ] && [ "$late" -ge 20000 ] || break
+		note "not counted: $took_ms ms, processes were held up for $((late / 1000)) ms"
+		others_pass_a_new_hoarder
+	done
+	[ "$i" != 5 ] || skip "this machine is too busy to tell"
 	note "all frames home $took_ms ms after the module was removed by force"
 	expect_between "ms until all frames were home" 0 100 "$took_ms"
 	expect_equal "modules" 0 "$(ctl -j module list v1 | jq '.modules | length')"

@@ -30,7 +30,7 @@ idle_processes_use_hardly_any_processor()
 	local pid most
 
 	: >"$work/used"
-	for pid in $pids; do
+	for pid in $sleepers; do
 		echo "$pid $(used_us "$pid")" >>"$work/used"
 	done
 	sleep "$SECONDS_IDLE"
@@ -61,7 +61,7 @@ nbld_start dut
 ctl attach v1 pair v2 >/dev/null
 ctl attach v3 host >/dev/null
 ctl module add v1 count >/dev/null
-pids="$(nbld_pid) $(worker_of v1) $(worker_of v3)"
+sleepers="$(nbld_pid) $(worker_of v1) $(worker_of v3)"
 
 claim idle_processes_use_hardly_any_processor
 claim an_idle_worker_still_answers_at_once

@@ -50,7 +50,7 @@ CLI_LIBS    := -ljansson
 
 PACKAGES := gcc make pkg-config clang llvm bpftool libc6-dev linux-libc-dev libbpf-dev libxdp-dev libconfuse-dev \
 	libjansson-dev libsystemd-dev libcap-ng-dev libseccomp-dev libmnl-dev check
-TEST_PACKAGES := iproute2 ethtool iperf3 iputils-ping iputils-arping jq procps libnetfilter-queue-dev libnfnetlink-dev nftables iptables socat tcpdump
+TEST_PACKAGES := iproute2 ethtool iperf3 iputils-ping iputils-arping jq procps libnetfilter-queue-dev libnfnetlink-dev nftables iptables socat strace tcpdump
 
 .PHONY: all demo test sim check bench lint rules faults sanitize install uninstall clean help deps test-deps test-programs
 .DEFAULT_GOAL := all

@@ -38,6 +38,7 @@ static struct {
 static struct {
 	void (*classify)(const struct nbl_classify_in *in, struct nbl_classify_out *out);
 	uint32_t id;
+	uint32_t n_flow_deleted;
 } probe;
 
 static void probe_classify(const struct nbl_classify_in *in, struct nbl_classify_out *out)
@@ -46,13 +47,18 @@ static void probe_classify(const struct nbl_classify_in *in, struct nbl_classify
 	probe.classify(in, out);
 }
 
+static void probe_flow_deleted(void *context, enum nbl_layer layer, uint64_t flow_context)
+{
+	probe.n_flow_deleted++;
+}
+
 static int probe_start(const struct nbl_callout_start *start, void **ret_context, char *error,
 		       size_t error_size)
 {
 	const struct nbl_callout c = {
 		.version = NBL_CALLOUT_VERSION, .size = sizeof(c), .name = "probe",
 		.layers = (1u << NBL_N_LAYERS) - 1, .owner = start->owner,
-		.classify = probe_classify,
+		.classify = probe_classify, .flow_deleted = probe_flow_deleted,
 	};
 
 	*ret_context = &probe;

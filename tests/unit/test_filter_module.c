@@ -234,6 +234,32 @@ START_TEST(CL_06_the_view_tells_all_rules_page_by_page)
 }
 END_TEST
 
+static void associate(const struct nbl_classify_in *in, struct nbl_classify_out *out)
+{
+	uint64_t flow;
+
+	ck_assert_int_eq(nbl_flow_associate(in, 1, &flow), 0);
+}
+
+START_TEST(CL_13_taking_the_module_out_ends_all_flow_contexts_and_tells_of_them)
+{
+	probe.classify = associate;
+	begin("inbound-ip4 inspect:probe", "probe");
+	for (int i = 0; i < 200; i++) {
+		struct recipe r = numbered(i);
+
+		deliver(LOWER, &r);
+		settle();
+	}
+	ck_assert_uint_eq(counts().flow_contexts, 200);
+	nbl_stack_evict(&rig.stack, (uint32_t)nbl_stack_find(&rig.stack, "filter"));
+	ck_assert_uint_eq(probe.n_flow_deleted, 200);
+	rig_check(&rig);
+	rig_down(&rig);
+	rig_free(&rig);
+}
+END_TEST
+
 /* ---- borrowed chains ---- */
 
 static struct nbl_chain *lent;	/* what the lower module lends; NULL: it passes it on */
@@ -371,6 +397,7 @@ int main(void)
 		{ CL_01_an_interface_the_stack_does_not_name_is_not_a_value, 1 },
 		{ CL_06_figures_tell_each_rule_and_callout, 1 },
 		{ CL_06_the_view_tells_all_rules_page_by_page, 1 },
+		{ CL_13_taking_the_module_out_ends_all_flow_contexts_and_tells_of_them, 1 },
 		{ RX_05_dropping_and_absorbing_over_all_masks_gives_the_lent_list_back_as_it_came,
 		  1 },
 		{ RX_04_what_callouts_keep_of_lent_packets_are_copies, 1 },

@@ -280,12 +280,24 @@ static bool callouts_stop(struct filter *c)
 	return true;
 }
 
+/* Nobody classifies any more: all contexts of flows end, and callouts are told before they go. */
+static void flows_end(struct nbl_wfp *wfp)
+{
+	/* twice: the first time it goes on from where the latest look at them was */
+	for (int i = 0; i < 2; i++) {
+		while (!nbl_wfp_age(wfp, UINT64_MAX))
+			;
+	}
+}
+
 void filter_detach(void *context)
 {
 	struct filter *c = context;
 
 	if (!c)
 		return;
+	if (c->wfp)
+		flows_end(c->wfp);
 	/*
 	 * It was paused, so that nothing is held or out. Should somebody hold something
 	 * nevertheless, engine and context stay for it, for good: its completion finds them.

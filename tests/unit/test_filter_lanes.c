@@ -3,6 +3,7 @@
 #include "unit/lane_fixture.h"
 #include "unit/wfp_packets.h"
 
+#include "filter/wfp.h"
 #include "filter/stack_module.h"
 #include "modules/callouts.h"
 
@@ -36,7 +37,6 @@ static void begin(const struct nbl_option *options, uint32_t n_options)
 	nbl_stack_init(&rig.stack, lanes, N_LANES);
 	for (uint32_t l = 0; l < N_LANES; l++)
 		nbl_lane_adopt(&lanes[l], NBL_TAKEOVER_FRESH);
-	filter_set_callout_kinds(callout_kinds);
 	filter_set_stack(&rig.stack);
 	rig_add(&rig, &nbl_module_filter, options, n_options);
 }
@@ -111,6 +111,7 @@ START_TEST(CL_08_what_lane_0_decides_goes_on_by_the_lane_it_came_by_in_order)
 	struct bytes_out o;
 	uint32_t n = 0;
 
+	filter_set_callout_kinds(callout_kinds);
 	begin(options, 2);
 	for (uint32_t i = 0; i < N_LANES; i++)
 		turn(i);	/* posts the frames */
@@ -137,10 +138,107 @@ START_TEST(CL_08_what_lane_0_decides_goes_on_by_the_lane_it_came_by_in_order)
 }
 END_TEST
 
+/* ---- flows ---- */
+
+static struct {
+	struct nbl_wfp *wfp;
+	uint32_t id, n_deleted;
+} holder;
+
+static void associate(const struct nbl_classify_in *in, struct nbl_classify_out *out)
+{
+	uint64_t flow;
+
+	out->action = NBL_ACTION_CONTINUE;
+	ck_assert_int_eq(nbl_flow_associate(in, 1, &flow), 0);
+}
+
+static void deleted(void *context, enum nbl_layer layer, uint64_t flow_context)
+{
+	holder.n_deleted++;
+}
+
+static int holder_start(const struct nbl_callout_start *start, void **ret_context, char *error,
+			size_t error_size)
+{
+	const struct nbl_callout c = {
+		.version = NBL_CALLOUT_VERSION, .size = sizeof(c), .name = "holder",
+		.layers = 1u << NBL_LAYER_INBOUND_TRANSPORT_V4, .owner = start->owner,
+		.classify = associate, .flow_deleted = deleted,
+	};
+
+	*ret_context = &holder;
+	holder.wfp = start->wfp;
+	return nbl_callout_register(start->wfp, &c, &holder.id);
+}
+
+static int holder_stop(void *context)
+{
+	return nbl_callout_unregister(holder.wfp, holder.id);
+}
+
+static uint32_t holder_id(const void *context)
+{
+	return holder.id;
+}
+
+static void holder_count(const void *context, struct nbl_callout_kind_counts *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+}
+
+static const struct nbl_callout_kind holder_kind = {
+	.name = "holder", .start = holder_start, .stop = holder_stop, .id = holder_id,
+	.get_counts = holder_count,
+};
+
+static uint64_t time_ns;
+
+static uint64_t read_time(void)
+{
+	return time_ns;
+}
+
+/* _i: the lane they come by. Twice, as lane 0 stops looking when there are none. */
+START_TEST(CL_13_flows_of_any_lane_end_though_lane_0_has_no_packets)
+{
+	static const struct nbl_callout_kind *const kinds[] = { &holder_kind, NULL };
+	const struct nbl_option options[] = { { "callouts", "holder" },
+					      { "rule", "inbound-transport4 inspect:holder" } };
+	struct bytes_out o;
+
+	filter_set_callout_kinds(kinds);
+	begin(options, 2);
+	time_ns = 1000000000;
+	for (uint32_t i = 0; i < N_LANES; i++) {
+		lanes[i].clock_ns = read_time;
+		turn(i);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct recipe r = numbered(i);
+
+		cook(&o, &r);
+		ck_assert(nbl_mem_port_deliver(rig.ports[_i], o.b, o.n));
+		turn((uint32_t)_i);
+		ck_assert_uint_eq(taken(N_LANES + (uint32_t)_i, i), 1);
+		ck_assert(nbl_wfp_has_flows(holder.wfp));
+		/* three minutes; flows live for one */
+		for (int k = 0; k < 180; k++) {
+			time_ns += 1000000000;
+			turn(0);
+			turn(1);
+		}
+		ck_assert_uint_eq(holder.n_deleted, i + 1);
+	}
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
 		{ CL_08_what_lane_0_decides_goes_on_by_the_lane_it_came_by_in_order, 4 },
+		{ CL_13_flows_of_any_lane_end_though_lane_0_has_no_packets, N_LANES },
 	};
 
 	return rig_run("filter_lanes", tests, N_ELEMENTS(tests));

@@ -106,7 +106,7 @@ static void call_timer(struct nbl_filter *f, bool absorbed)
 		return;
 	if (!f->lane)
 		f->wake_ns = absorbed || !f->wake_ns ? f->now_ns : f->wake_ns;
-	else if (absorbed)
+	else if (absorbed || !atomic_load(&c->ages))
 		nbl_filter_wake(&atomic_load(&c->on)[0].f);
 }
 
@@ -270,8 +270,11 @@ static uint64_t filter_timer(struct nbl_filter *f, uint64_t now_ns)
 		return now_ns + PAUSE_LOOK_NS;
 	}
 	next = run_callouts(c, f->id, now_ns);
+	/* before the look: who adds the first flow behind it sees that it has to call */
+	atomic_store(&c->ages, false);
 	if (!nbl_wfp_has_flows(c->wfp))
 		return next;
+	atomic_store(&c->ages, true);
 	if (c->age_ns <= now_ns)
 		c->age_ns = now_ns + (nbl_wfp_age(c->wfp, now_ns) ? AGE_NS : AGE_STEP_NS);
 	return next && next < c->age_ns ? next : c->age_ns;

@@ -38,6 +38,7 @@ struct filter {
 	struct nbl_lane_filter *_Atomic on;
 
 	uint64_t age_ns;		/* when flows are looked at next; lane 0's */
+	_Atomic bool ages;		/* its timer looks at them; else who adds one calls it */
 	_Atomic bool down[NBL_N_SIDES];	/* by status indications */
 	/* what lane 0 injects goes to 'gathered', not to the ends of the stack */
 	_Atomic bool gathers;

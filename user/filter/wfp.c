@@ -183,7 +183,7 @@ void nbl_wfp_get_counts(const struct nbl_wfp *wfp, struct nbl_wfp_counts *ret)
 
 bool nbl_wfp_has_flows(const struct nbl_wfp *wfp)
 {
-	return wfp_read(&wfp->flows.n_flows);
+	return atomic_load(&wfp->flows.n_flows);
 }
 
 bool nbl_wfp_is_injecting(const struct nbl_wfp *wfp)

@@ -313,6 +313,8 @@ static __attribute__((noinline)) void evaluate_callout(struct block *b, const st
 
 void wfp_block_evaluate(struct block *b, const struct wfp_entry *e)
 {
+	const struct shown *end = b->packets + b->n;
+
 	if (e->begins_sublayer) {
 		for (uint32_t i = 0; i < b->n; i++)
 			b->packets[i].verdict.decided = false;
@@ -321,8 +323,8 @@ void wfp_block_evaluate(struct block *b, const struct wfp_entry *e)
 		evaluate_callout(b, e);
 		return;
 	}
-	for (uint32_t i = 0; i < b->n; i++) {
-		if (filter_matches(b, e, &b->packets[i]))
-			answer_by_filter(b, e, &b->packets[i]);
+	for (struct shown *s = b->packets; s < end; s++) {
+		if (filter_matches(b, e, s))
+			answer_by_filter(b, e, s);
 	}
 }

@@ -226,9 +226,9 @@ one_flow()
 }
 
 # on_a_calm_machine MS COMMAND...: COMMAND, which ends a flow, until what came of it can be judged: it
-# was lossless and in order (or what $flawless says of it), or nobody was held up for longer than that by what else runs here. A generator that was
-# held up makes up for it in a burst, and a worker that does not run empties no ring; neither is what
-# was asked for. After five times there is nothing to judge.
+# was lossless and in order (or what $flawless says of it), or nobody was held up for longer than that by
+# what else runs here. A generator that was held up makes up for it in a burst, and a worker that does not
+# run empties no ring; neither is what was asked for. After five times there is nothing to judge.
 on_a_calm_machine()
 {
 	local most=$1 i

@@ -53,8 +53,8 @@ static int options_parse(int argc, char **argv, struct options *o)
 		case OPT_TIMEOUT:
 			if (text_to_number(optarg, 1, MAX_TIMEOUT_S, &o->timeout_s))
 				break;
-			fprintf(stderr, "nblctl: --timeout takes seconds from 1 to %d. Try: nblctl help\n",
-				MAX_TIMEOUT_S);
+			fprintf(stderr, "nblctl: --timeout takes seconds from 1 to %d. "
+				"Try: nblctl help\n", MAX_TIMEOUT_S);
 			return STATUS_USAGE;
 		case OPT_VERSION:
 			puts("nblctl " NBL_VERSION);

@@ -84,7 +84,8 @@ static const struct verb verbs[N_VERBS] = {
 	[VERB_HOLDS] = { VERB_HOLDS, "holds", NULL, "[NAME]",
 		"packets that modules hold, how long and why", NULL, false, 0, 1 },
 	[VERB_MODULE_LIST] = { VERB_MODULE_LIST, "module", "list", "NAME",
-		"the module stack, from the lower port upward; what its filter rules did", NULL, false, 1, 1 },
+		"the module stack, from the lower port upward; what its filter rules did", NULL,
+		false, 1, 1 },
 	[VERB_MODULE_ADD] = { VERB_MODULE_ADD, "module", "add",
 		"NAME MODULE [before|after OTHER] [KEY=VALUE ...]",
 		"put a module into the stack", module_add_details, true, 2, 16 },
@@ -203,8 +204,8 @@ static void ambiguous_report(uint32_t mask, size_t n, const char *word, char *er
 
 	mask_list(mask, n, list, sizeof(list));
 	if (word)
-		snprintf(error, error_size, "\"%.64s\" fits more than one command: %s. Try: nblctl help", word,
-			 list);
+		snprintf(error, error_size,
+			 "\"%.64s\" fits more than one command: %s. Try: nblctl help", word, list);
 	else
 		snprintf(error, error_size, "%s needs one of: %s. Try: nblctl help %s",
 			 mask_first(mask)->name, list, mask_first(mask)->name);

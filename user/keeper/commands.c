@@ -170,7 +170,8 @@ static void run_module_remove(struct command *c)
 	struct adapter *a;
 
 	if (force && strcmp(c->words[2], "force")) {
-		refuse(c, STATUS_USAGE, "module remove: '%.64s' makes no sense. Try: nblctl module remove %.64s %.64s force",
+		refuse(c, STATUS_USAGE, "module remove: '%.64s' makes no sense. "
+		       "Try: nblctl module remove %.64s %.64s force",
 		       c->words[2], c->words[0], c->words[1]);
 		return;
 	}

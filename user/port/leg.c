@@ -52,8 +52,8 @@ static int claim_name(const char *nic, const char *name, char *why, size_t why_s
 	if (!r || r == -ENODEV)
 		return 0;
 	return why_set(why, why_size, -r,
-		       "%s: the host leg cannot be made (%s): %s, left by an nbld that died, is not "
-		       "to be removed. Try: ip link del dev %s", nic, why_errno(-r), name, name);
+		       "%s: the host leg cannot be made (%s): %s, left by an nbld that died, is "
+		       "not to be removed. Try: ip link del dev %s", nic, why_errno(-r), name, name);
 }
 
 static int make_pair(const struct netdev *nic, uint32_t n_queues, struct leg *l, char *why,

@@ -372,7 +372,10 @@ static int close_tap(struct worker *w, char *why, size_t why_size)
 	return r;
 }
 
-/* Below the one that was 'above' it (NULL: none), or where it was as nearly as can be: others may have gone. */
+/*
+ * Below the one that was 'above' it (NULL: none), or where it was as
+ * nearly as can be: others may have gone.
+ */
 static uint32_t place_of(const struct nbl_stack *s, const struct nbl_module *above, uint32_t was)
 {
 	int i = above ? nbl_stack_find(s, above->name) : -ENOENT;

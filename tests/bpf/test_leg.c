@@ -38,17 +38,24 @@ static char *look(void)
 	return text;
 }
 
+static void make_pair(void)
+{
+	ck_assert_msg(leg_plan("nic", &leg, why, sizeof(why)) == 0, "%s", why);
+	ck_assert_msg(leg_create(&leg, 2, why, sizeof(why)) == 0, "%s", why);
+}
+
 static void make_leg(enum programs_xdp how)
 {
 	struct programs_conf conf = { .ifindex = { nic } };
 
-	ck_assert_msg(leg_create("nic", 2, &leg, why, sizeof(why)) == 0, "%s", why);
+	make_pair();
 	conf.ifindex[NBL_UPPER] = leg.daemon_ifindex;
 	conf.leg_kernel_ifindex = leg.kernel_ifindex;
 	ck_assert_msg(programs_load(&conf, &programs, why, sizeof(why)) == 0, "%s", why);
 	ck_assert_msg(programs_attach(programs, NBL_LOWER, how, why, sizeof(why)) == 0, "%s", why);
 	ck_assert_msg(programs_attach(programs, NBL_UPPER, PROGRAMS_XDP_NATIVE, why,
 				      sizeof(why)) == 0, "%s", why);
+	ck_assert_msg(leg_plan_connection(&leg, programs, why, sizeof(why)) == 0, "%s", why);
 	ck_assert_msg(leg_connect(&leg, programs, why, sizeof(why)) == 0, "%s", why);
 }
 
@@ -115,7 +122,8 @@ START_TEST(a_pairs_wire_leaves_both_ports_as_they_were)
 	struct wire w;
 
 	ck_assert_msg(programs_load(&conf, &programs, why, sizeof(why)) == 0, "%s", why);
-	ck_assert_msg(wire_connect(programs, conf.ifindex, &w, why, sizeof(why)) == 0, "%s", why);
+	ck_assert_msg(wire_plan(programs, conf.ifindex, &w, why, sizeof(why)) == 0, "%s", why);
+	ck_assert_msg(wire_connect(programs, &w, why, sizeof(why)) == 0, "%s", why);
 	/* Once with the programs' owner dead. */
 	if (_i)
 		programs_free(programs);
@@ -133,6 +141,47 @@ START_TEST(a_pairs_wire_leaves_both_ports_as_they_were)
 }
 END_TEST
 
+START_TEST(a_plan_is_undone_whether_it_was_done_or_not)
+{
+	const struct netdev_veth veth = {
+		.name = leg.kernel_end, .peer = leg.daemon_end, .n_queues = 1, .mtu = 1500,
+		.alias = _i ? "nbld host leg" : "",
+	};
+	char *before = look(), *after;
+
+	ck_assert_msg(leg_plan("nic", &leg, why, sizeof(why)) == 0, "%s", why);
+	leg_remove(&leg);
+	/* its maker died right after it, perhaps before it was marked */
+	ck_assert_int_eq(netdev_create_veth(&veth), 0);
+	leg_remove(&leg);
+	after = look();
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+}
+END_TEST
+
+START_TEST(a_planned_wire_is_undone_whether_it_was_done_or_not)
+{
+	const struct programs_conf conf = { .ifindex = { nic, wire }, .wire = true };
+	char *before = look(), *after;
+	struct wire planned, w;
+
+	ck_assert_msg(programs_load(&conf, &programs, why, sizeof(why)) == 0, "%s", why);
+	ck_assert_msg(wire_plan(programs, conf.ifindex, &planned, why, sizeof(why)) == 0, "%s",
+		      why);
+	wire_remove(&planned);
+	w = planned;
+	ck_assert_msg(wire_connect(programs, &w, why, sizeof(why)) == 0, "%s", why);
+	programs_free(programs);
+	wire_remove(&planned);
+	after = look();
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+}
+END_TEST
+
 START_TEST(undoing_is_harmless_when_the_nic_is_gone)
 {
 	make_leg(PROGRAMS_XDP_NATIVE);
@@ -146,18 +195,16 @@ END_TEST
 
 START_TEST(undoing_leaves_a_filter_that_took_the_place_of_ours)
 {
-	struct tc_filter mine, theirs = { 0 };
 	int foreign = foreign_program(BPF_PROG_TYPE_SCHED_CLS, TC_ACT_UNSPEC);
+	struct tc_note theirs;
 
 	make_leg(PROGRAMS_XDP_NATIVE);
-	mine = (struct tc_filter){ leg.filter_handle, leg.filter_priority, leg.filter_prog_id };
-	ck_assert_int_eq(tc_detach(nic, TC_EGRESS, &mine, "nbl_tc_egress"), 0);
-	ck_assert_int_eq(tc_attach(nic, TC_EGRESS, foreign, &theirs), 0);
-	ck_assert_uint_eq(theirs.handle, mine.handle);
-	ck_assert_uint_eq(theirs.priority, mine.priority);
+	ck_assert_int_eq(tc_plan(nic, foreign, &theirs), 0);
+	ck_assert_int_eq(tc_detach(nic, TC_EGRESS, leg.egress.prog_id, "nbl_tc_egress"), 0);
+	ck_assert_int_eq(tc_attach(nic, TC_EGRESS, foreign), 0);
 	leg_remove(&leg);
 	/* Found where it was, and its clsact too. */
-	ck_assert_int_eq(tc_detach(nic, TC_EGRESS, &theirs, "foreign"), 0);
+	ck_assert_int_eq(tc_detach(nic, TC_EGRESS, theirs.prog_id, "foreign"), 0);
 	programs_free(programs);
 }
 END_TEST
@@ -193,7 +240,7 @@ START_TEST(a_name_of_someone_else_is_refused)
 
 	snprintf(name, sizeof(name), "nblx%u", nic);
 	make_link(name, "other");
-	ck_assert_int_eq(leg_create("nic", 1, &leg, why, sizeof(why)), -EEXIST);
+	ck_assert_int_eq(leg_plan("nic", &leg, why, sizeof(why)), -EEXIST);
 	ck_assert_ptr_nonnull(strstr(why, name));
 	ck_assert_ptr_nonnull(strstr(why, "Try: "));
 	ck_assert(exists("other"));
@@ -206,9 +253,9 @@ START_TEST(a_leg_in_use_is_refused_and_one_left_behind_is_replaced)
 
 	make_leg(PROGRAMS_XDP_NATIVE);
 	old = leg.kernel_ifindex;
-	ck_assert_int_eq(leg_create("nic", 2, &leg, why, sizeof(why)), -EBUSY);
+	ck_assert_int_eq(leg_plan("nic", &leg, why, sizeof(why)), -EBUSY);
 	programs_free(programs);
-	ck_assert_msg(leg_create("nic", 2, &leg, why, sizeof(why)) == 0, "%s", why);
+	make_pair();
 	ck_assert_uint_ne(leg.kernel_ifindex, old);
 	leg_remove(&leg);
 }
@@ -223,7 +270,7 @@ START_TEST(the_leg_hands_over_finished_frames_and_says_nothing_itself)
 	struct ethtool_feature_state state;
 	struct netdev n, of_nic;
 
-	ck_assert_msg(leg_create("nic", 2, &leg, why, sizeof(why)) == 0, "%s", why);
+	make_pair();
 	for (size_t i = 0; i < N_ELEMENTS(features); i++) {
 		ck_assert_int_eq(ethtool_get_feature(leg.kernel_end, features[i], &state), 0);
 		ck_assert_msg(!state.on, "%s is on", features[i]);
@@ -298,6 +345,8 @@ int main(void)
 		{ attaching_and_detaching_leaves_the_nic_as_it_was, 2 },
 		{ a_successor_undoes_what_a_dead_keeper_left, 2 },
 		{ a_pairs_wire_leaves_both_ports_as_they_were, 2 },
+		{ a_plan_is_undone_whether_it_was_done_or_not, 2 },
+		{ a_planned_wire_is_undone_whether_it_was_done_or_not, 1 },
 		{ undoing_is_harmless_when_the_nic_is_gone, 1 },
 		{ undoing_leaves_a_filter_that_took_the_place_of_ours, 1 },
 		{ undoing_leaves_the_clsact_of_someone_else, 1 },

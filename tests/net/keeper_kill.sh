@@ -13,6 +13,18 @@
 # shellcheck source=tests/lib/netlib.sh
 . "$(dirname "$0")/../lib/netlib.sh"
 
+host_is_as_before()
+{
+	baseline host v0 >"$work/v0.now"
+	expect_same "v0" "$work/v0" "$work/v0.now"
+}
+
+pair_is_as_before()
+{
+	baseline dut v1 v2 >"$work/pair.now"
+	expect_same "v1 and v2" "$work/pair" "$work/pair.now"
+}
+
 a_transfer_survives_the_keepers_death()
 {
 	local worker iperf
@@ -42,8 +54,7 @@ new_connections_work_without_a_keeper()
 a_new_keeper_clears_up_what_the_dead_one_left()
 {
 	nbld_start host
-	baseline host v0 >"$work/v0.now"
-	expect_same "v0" "$work/v0" "$work/v0.now"
+	host_is_as_before
 }
 
 the_new_keeper_attaches_again()
@@ -70,8 +81,7 @@ a_host_with_both_keeper_and_worker_killed_stays_reachable()
 	send_file peer host 10.99.0.2 8
 	send_file host peer 10.99.0.1 8
 	nbld_start host
-	baseline host v0 >"$work/v0.now"
-	expect_same "v0" "$work/v0" "$work/v0.now"
+	host_is_as_before
 	stop "$(nbld_pid)"
 }
 
@@ -98,8 +108,7 @@ a_pair_passes_on_by_the_wire_without_a_keeper()
 a_new_keeper_brings_the_pair_back()
 {
 	nbld_start dut
-	baseline dut v1 v2 >"$work/pair.now"
-	expect_same "v1 and v2" "$work/pair" "$work/pair.now"
+	pair_is_as_before
 	ctl attach v1 pair v2
 	flow src s0 dst d0 --rate 50000 --count 20000 --size 64
 	expect_flow_whole 20000
@@ -121,44 +130,7 @@ a_worker_that_fails_closed_filters_on_without_a_keeper()
 	expect_equal "program on v1" "native" "$(xdp_of dut v1 | sed 's/none//; s/..*/native/')"
 	nbld_start dut
 	wait_until "the worker's end" 5 has_ended "$worker"
-	baseline dut v1 v2 >"$work/pair.now"
-	expect_same "v1 and v2" "$work/pair" "$work/pair.now"
-}
-
-# killed_writing N ATTACH...: nbld in dut, killed when it puts its state file in place for the N-th
-# time; true as long as it comes to that.
-killed_writing()
-{
-	local n=$1 status=0
-
-	shift
-	spawn dut "$work/nbld.log" strace -o "$work/strace" -e trace=rename -e "inject=rename:signal=KILL:when=$n" \
-		"$BUILD/nbld" -c "$work/nbld.conf" -S "$work/nbld.sock"
-	echo "$spawned" >"$work/nbld.pid"
-	wait_until "nbld answers" 10 nbld_answers
-	ctl attach "$@" || status=$?
-	[ "$status" != 0 ] || return 1
-	wait_until "nbld's end" 5 has_ended "$spawned"
-}
-
-a_keeper_killed_while_it_attaches_leaves_nothing_that_lasts()
-{
-	local n
-
-	command -v strace >/dev/null || skip "strace is not there"
-	stop "$(nbld_pid)"
-	for ((n = 1; n < 10; n++)); do
-		killed_writing "$n" v1 pair v2 fail closed || break
-		nbld_start dut
-		ctl attach v1 pair v2 fail closed
-		flow src s0 dst d0 --rate 5000 --count 1000 --size 64
-		expect_flow_whole 1000
-		stop "$(nbld_pid)"
-		baseline dut v1 v2 >"$work/pair.now"
-		expect_same "v1 and v2" "$work/pair" "$work/pair.now"
-	done
-	stop "$(nbld_pid)"
-	expect_between "times it was killed" 1 8 $((n - 1))
+	pair_is_as_before
 }
 
 test_begin iperf3 socat ping ethtool nbl-gen nbl-sink
@@ -178,4 +150,3 @@ claim a_host_with_both_keeper_and_worker_killed_stays_reachable
 claim a_pair_passes_on_by_the_wire_without_a_keeper
 claim a_new_keeper_brings_the_pair_back
 claim a_worker_that_fails_closed_filters_on_without_a_keeper
-claim a_keeper_killed_while_it_attaches_leaves_nothing_that_lasts

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* adapter.c - attach in order, detach in the reverse order. */
+/*
+ * adapter.c - attach in order, detach in the reverse order.
+ *
+ * What outlives the keeper is planned, saved and then done: a keeper killed at any point leaves
+ * nothing of which its successor does not know. It is saved once more when it is done, as it
+ * may have become another than planned.
+ */
 #include "keeper/adapter_internal.h"
 
 #include <errno.h>
@@ -117,23 +123,31 @@ static bool name_is_free(struct keeper *k, const char *name, struct refusal *ref
 	return false;
 }
 
+static bool create_leg(struct adapter *a, struct refusal *refusal)
+{
+	char why[REASON_SIZE] = "";
+	int r = leg_plan(a->conf.lower, &a->leg, why, sizeof(why));
+
+	if (!r) {
+		state_save(a->keeper);
+		r = leg_create(&a->leg, a->ports[NBL_LOWER].n_queues, why, sizeof(why));
+		state_save(a->keeper);
+	}
+	if (r < 0)
+		refuse(refusal, r, why);
+	return !r;
+}
+
 static bool find_ports(struct adapter *a, struct refusal *refusal)
 {
 	const struct adapter_conf *c = &a->conf;
-	char why[REASON_SIZE] = "";
-	int r;
 
 	if (!find_free_port(a, NBL_LOWER, c->lower, c->queues, refusal))
 		return false;
 	if (c->layout == LAYOUT_PAIR)
 		return find_free_port(a, NBL_UPPER, c->upper, 0, refusal);
-	r = leg_create(c->lower, a->ports[NBL_LOWER].n_queues, &a->leg, why, sizeof(why));
-	if (r < 0) {
-		refuse(refusal, r, why);
-		return false;
-	}
-	state_save(a->keeper);
-	if (!find_free_port(a, NBL_UPPER, a->leg.daemon_end, 0, refusal))
+	if (!create_leg(a, refusal) ||
+	    !find_free_port(a, NBL_UPPER, a->leg.daemon_end, 0, refusal))
 		return false;
 	a->ports[NBL_UPPER].is_leg = true;
 	return true;
@@ -217,7 +231,9 @@ static bool open_ports(struct adapter *a, struct refusal *refusal)
 
 		if (!port_attach_program(p, a->programs, a->conf.xdp, refusal))
 			return false;
-		state_save(a->keeper);	/* its VLAN offload may be off now */
+		port_plan_tags(p, a->programs);
+		state_save(a->keeper);
+		port_keep_tags(p);
 		if (!port_open_sockets(p, a->programs, &a->memory, a->conf.zerocopy, refusal))
 			return false;
 		if (a->conf.layout == LAYOUT_PAIR) {
@@ -238,8 +254,12 @@ static bool connect_leg(struct adapter *a, struct refusal *refusal)
 
 	if (a->conf.layout != LAYOUT_HOST)
 		return true;
-	r = leg_connect(&a->leg, a->programs, why, sizeof(why));
-	state_save(a->keeper);
+	r = leg_plan_connection(&a->leg, a->programs, why, sizeof(why));
+	if (!r) {
+		state_save(a->keeper);
+		r = leg_connect(&a->leg, a->programs, why, sizeof(why));
+		state_save(a->keeper);
+	}
 	if (r < 0)
 		refuse(refusal, r, why);
 	return !r;
@@ -266,8 +286,12 @@ static bool connect_wire(struct adapter *a, struct refusal *refusal)
 
 	if (a->conf.layout != LAYOUT_PAIR || a->conf.fail_closed)
 		return true;
-	r = wire_connect(a->programs, ifindex, &a->wire, why, sizeof(why));
-	state_save(a->keeper);
+	r = wire_plan(a->programs, ifindex, &a->wire, why, sizeof(why));
+	if (!r) {
+		state_save(a->keeper);
+		r = wire_connect(a->programs, &a->wire, why, sizeof(why));
+		state_save(a->keeper);
+	}
 	if (r < 0)
 		refuse(refusal, r, why);
 	return !r;

@@ -63,16 +63,6 @@ bool port_find(struct port *p, enum nbl_side side, const char *ifname, uint64_t 
 	return choose_queues(p, wanted, refusal);
 }
 
-/* Tags that the driver takes off frames must come back, or tagged traffic would break. */
-static void keep_tags(struct port *p, const struct programs *programs)
-{
-	char why[REASON_SIZE] = "";
-
-	if (!programs_reads_tags(programs, p->side) &&
-	    vlan_keep_in_band(p->dev.name, &p->vlan, why, sizeof(why)) < 0)
-		log_warning("%s", why);
-}
-
 bool port_attach_program(struct port *p, struct programs *programs, enum xdp_choice choice,
 			 struct refusal *refusal)
 {
@@ -93,9 +83,27 @@ bool port_attach_program(struct port *p, struct programs *programs, enum xdp_cho
 	if (why[0])
 		log_warning("%s", why);
 	p->native = programs_attached_as(programs, p->side) == PROGRAMS_XDP_NATIVE;
-	if (!p->is_leg)
-		keep_tags(p, programs);
 	return true;
+}
+
+/* Tags that the driver takes off frames must come back, or tagged traffic would break. */
+void port_plan_tags(struct port *p, const struct programs *programs)
+{
+	char why[REASON_SIZE] = "";
+
+	if (!p->is_leg && !programs_reads_tags(programs, p->side) &&
+	    vlan_plan(p->dev.name, &p->vlan, why, sizeof(why)) < 0)
+		log_warning("%s", why);
+}
+
+void port_keep_tags(struct port *p)
+{
+	char why[REASON_SIZE] = "";
+
+	if (p->vlan.ifindex && vlan_keep_in_band(&p->vlan, why, sizeof(why)) < 0) {
+		p->vlan.ifindex = 0;
+		log_warning("%s", why);
+	}
 }
 
 bool port_open_sockets(struct port *p, struct programs *programs, const struct nbl_memory *memory,

@@ -23,7 +23,7 @@ struct port {
 	uint16_t queues[NBL_MAX_QUEUES];	/* the interface's numbers */
 	struct nbl_xsk *xsk[NBL_MAX_QUEUES];
 	struct nbl_ring_sizes sizes;
-	struct vlan_undo vlan;		/* vlan.ifindex 0: nothing changed */
+	struct vlan_undo vlan;		/* vlan.ifindex 0: nothing to undo */
 	int promiscuous;		/* -1: not */
 	uint64_t hung_seen;		/* programs' count of hung packets at the last tick */
 };
@@ -38,6 +38,13 @@ bool port_find(struct port *p, enum nbl_side side, const char *ifname, uint64_t 
 /* Attaches the side's program, in the mode asked for or the one there is; logs a fall-back. */
 bool port_attach_program(struct port *p, struct programs *programs, enum xdp_choice choice,
 			 struct refusal *refusal);
+
+/*
+ * Notes in p->vlan what port_keep_tags() will change so that received frames keep their tags, to be
+ * written down before. What cannot be is logged.
+ */
+void port_plan_tags(struct port *p, const struct programs *programs);
+void port_keep_tags(struct port *p);
 
 /* Opens a socket on each queue over 'memory' (borrows until port_close()) and steers it there. */
 bool port_open_sockets(struct port *p, struct programs *programs, const struct nbl_memory *memory,

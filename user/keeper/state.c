@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * state.c - what was changed on interfaces and outlives the keeper, in a file for its successor.
+ * state.c - what is changed on interfaces and outlives the keeper, in a file for its successor.
  *
  * Programs, sockets and promiscuous mode go with the processes that hold them.
  * What stays is the host leg and the wire with their tc filters, and a driver's
- * tag offload.
+ * tag offload: written down before it is made, so it may not be there.
  */
 #include "keeper/adapter_internal.h"
 
@@ -20,16 +20,21 @@
 
 #define WORKER_ENDS_MS 300	/* one that is about to, by itself; then once more when killed */
 
-static json_t *leg_to_json(const struct leg *l)
+static json_t *tc_to_json(const struct tc_note *n)
 {
-	return json_pack("{s:s s:i s:s s:i s:s s:i s:i s:i s:i s:i}",
-			 "nic", l->nic, "nic_ifindex", (int)l->nic_ifindex,
-			 "kernel_end", l->kernel_end, "kernel_ifindex", (int)l->kernel_ifindex,
-			 "daemon_end", l->daemon_end, "daemon_ifindex", (int)l->daemon_ifindex,
-			 "clsact_made", (int)l->clsact_made,
-			 "filter_handle", (int)l->filter_handle,
-			 "filter_priority", (int)l->filter_priority,
-			 "filter_prog_id", (int)l->filter_prog_id);
+	return json_pack("{s:i s:i s:i}", "ifindex", (int)n->ifindex,
+			 "clsact_made", (int)n->clsact_made, "prog_id", (int)n->prog_id);
+}
+
+static bool tc_from_json(json_t *o, struct tc_note *ret)
+{
+	int v[3];
+
+	if (json_unpack(o, "{s:i s:i s:i}", "ifindex", &v[0], "clsact_made", &v[1],
+			"prog_id", &v[2]))
+		return false;
+	*ret = (struct tc_note){ (uint32_t)v[0], (uint32_t)v[1], (uint32_t)v[2] };
+	return true;
 }
 
 static json_t *wire_to_json(const struct wire *w)
@@ -37,31 +42,25 @@ static json_t *wire_to_json(const struct wire *w)
 	json_t *ends = json_array();
 
 	for (int side = 0; side < NBL_N_SIDES; side++)
-		json_array_append_new(ends, json_pack("{s:i s:i s:i s:i s:i}",
-			"ifindex", (int)w->ends[side].ifindex,
-			"clsact_made", (int)w->ends[side].clsact_made,
-			"filter_handle", (int)w->ends[side].filter_handle,
-			"filter_priority", (int)w->ends[side].filter_priority,
-			"filter_prog_id", (int)w->ends[side].filter_prog_id));
+		json_array_append_new(ends, tc_to_json(&w->ends[side]));
 	return ends;
 }
 
 static bool wire_from_json(json_t *ends, struct wire *ret)
 {
-	for (size_t side = 0; side < NBL_N_SIDES; side++) {
-		int v[5];
-
-		if (json_unpack(json_array_get(ends, side), "{s:i s:i s:i s:i s:i}",
-				"ifindex", &v[0], "clsact_made", &v[1], "filter_handle", &v[2],
-				"filter_priority", &v[3], "filter_prog_id", &v[4]))
+	for (size_t side = 0; side < NBL_N_SIDES; side++)
+		if (!tc_from_json(json_array_get(ends, side), &ret->ends[side]))
 			return false;
-		ret->ends[side].ifindex = (uint32_t)v[0];
-		ret->ends[side].clsact_made = (uint32_t)v[1];
-		ret->ends[side].filter_handle = (uint32_t)v[2];
-		ret->ends[side].filter_priority = (uint32_t)v[3];
-		ret->ends[side].filter_prog_id = (uint32_t)v[4];
-	}
 	return true;
+}
+
+static json_t *leg_to_json(const struct leg *l)
+{
+	return json_pack("{s:s s:i s:s s:i s:s s:i s:o}",
+			 "nic", l->nic, "nic_ifindex", (int)l->nic_ifindex,
+			 "kernel_end", l->kernel_end, "kernel_ifindex", (int)l->kernel_ifindex,
+			 "daemon_end", l->daemon_end, "daemon_ifindex", (int)l->daemon_ifindex,
+			 "egress", tc_to_json(&l->egress));
 }
 
 static void copy_name(char dst[IFNAMSIZ], const char *src)
@@ -72,20 +71,17 @@ static void copy_name(char dst[IFNAMSIZ], const char *src)
 static bool leg_from_json(json_t *o, struct leg *ret)
 {
 	const char *nic, *kernel_end, *daemon_end;
-	int v[7];
+	int v[3];
 
-	if (json_unpack(o, "{s:s s:i s:s s:i s:s s:i s:i s:i s:i s:i}",
-			"nic", &nic, "nic_ifindex", &v[0], "kernel_end", &kernel_end,
-			"kernel_ifindex", &v[1], "daemon_end", &daemon_end, "daemon_ifindex", &v[2],
-			"clsact_made", &v[3], "filter_handle", &v[4], "filter_priority", &v[5],
-			"filter_prog_id", &v[6]))
+	*ret = (struct leg){ 0 };
+	if (json_unpack(o, "{s:s s:i s:s s:i s:s s:i}", "nic", &nic, "nic_ifindex", &v[0],
+			"kernel_end", &kernel_end, "kernel_ifindex", &v[1],
+			"daemon_end", &daemon_end, "daemon_ifindex", &v[2]) ||
+	    !tc_from_json(json_object_get(o, "egress"), &ret->egress))
 		return false;
-	*ret = (struct leg){
-		.nic_ifindex = (uint32_t)v[0], .kernel_ifindex = (uint32_t)v[1],
-		.daemon_ifindex = (uint32_t)v[2], .clsact_made = (uint32_t)v[3],
-		.filter_handle = (uint32_t)v[4], .filter_priority = (uint32_t)v[5],
-		.filter_prog_id = (uint32_t)v[6],
-	};
+	ret->nic_ifindex = (uint32_t)v[0];
+	ret->kernel_ifindex = (uint32_t)v[1];
+	ret->daemon_ifindex = (uint32_t)v[2];
 	copy_name(ret->nic, nic);
 	copy_name(ret->kernel_end, kernel_end);
 	copy_name(ret->daemon_end, daemon_end);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "port/leg.h"
 
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +8,6 @@
 #include "port/ethtool.h"
 #include "port/netdev.h"
 #include "port/programs.h"
-#include "port/tc.h"
 #include "port/why.h"
 
 /* By this a leg is known as nbld's, also after its maker died. */
@@ -56,32 +54,57 @@ static int claim_name(const char *nic, const char *name, char *why, size_t why_s
 		       "not to be removed. Try: ip link del dev %s", nic, why_errno(-r), name, name);
 }
 
-static int make_pair(const struct netdev *nic, uint32_t n_queues, struct leg *l, char *why,
-		     size_t why_size)
+static int get_nic(const char *nic, struct netdev *ret_n, char *why, size_t why_size)
 {
-	const struct netdev_veth veth = {
+	int r = netdev_get(nic, ret_n);
+
+	if (!r)
+		return 0;
+	return why_set(why, why_size, -r, "%s: no such interface (%s). Try: ip link", nic,
+		       why_errno(-r));
+}
+
+int leg_plan(const char *nic, struct leg *ret_l, char *why, size_t why_size)
+{
+	struct leg l = { 0 };
+	struct netdev n;
+	int r = get_nic(nic, &n, why, why_size);
+
+	if (r < 0)
+		return r;
+	memcpy(l.nic, n.name, sizeof(l.nic));
+	l.nic_ifindex = n.ifindex;
+	snprintf(l.kernel_end, sizeof(l.kernel_end), "nblh%u", n.ifindex);
+	snprintf(l.daemon_end, sizeof(l.daemon_end), "nblx%u", n.ifindex);
+	r = claim_name(l.nic, l.daemon_end, why, why_size);
+	if (r == 0)
+		r = claim_name(l.nic, l.kernel_end, why, why_size);
+	if (r == 0)
+		*ret_l = l;
+	return r;
+}
+
+static int make_pair(struct leg *l, uint32_t n_queues, char *why, size_t why_size)
+{
+	struct netdev nic;
+	struct netdev_veth veth = {
 		.name = l->kernel_end,
 		.peer = l->daemon_end,
 		/* So that what is meant for the NIC is the host's there too. */
-		.mac = nic->mac,
+		.mac = nic.mac,
 		.n_queues = n_queues,
-		.mtu = nic->mtu + LEG_MTU_ROOM,
 		.alias = LEG_MARK,
 	};
-	int r;
+	int r = get_nic(l->nic, &nic, why, why_size);
 
-	snprintf(l->kernel_end, sizeof(l->kernel_end), "nblh%u", nic->ifindex);
-	snprintf(l->daemon_end, sizeof(l->daemon_end), "nblx%u", nic->ifindex);
-	r = claim_name(nic->name, l->daemon_end, why, why_size);
-	if (r == 0)
-		r = claim_name(nic->name, l->kernel_end, why, why_size);
 	if (r < 0)
 		return r;
+	veth.mtu = nic.mtu + LEG_MTU_ROOM;
 	r = netdev_create_veth(&veth);
 	if (r < 0)
 		return why_set(why, why_size, -r,
 			       "%s: the host leg cannot be made (%s): %s, for %s and %s with %u "
-			       "queues. Try: %s", nic->name, why_errno(-r),
+			       "queues. Try: %s", l->nic, why_errno(-r),
 			       why_reason(-r, "the kernel refused a veth pair"), l->kernel_end,
 			       l->daemon_end, n_queues,
 			       r == -EPERM ? "systemctl start nbld" : "ip link add type veth");
@@ -113,42 +136,35 @@ static int set_up(const struct leg *l)
 	return r;
 }
 
-int leg_create(const char *nic, uint32_t n_queues, struct leg *ret_l, char *why, size_t why_size)
+int leg_create(struct leg *l, uint32_t n_queues, char *why, size_t why_size)
 {
-	struct leg l = { 0 };
-	struct netdev n;
-	int r;
+	int r = make_pair(l, n_queues, why, why_size);
 
-	r = netdev_get(nic, &n);
-	if (r < 0)
-		return why_set(why, why_size, -r, "%s: no such interface (%s). Try: ip link", nic,
-			       why_errno(-r));
-	memcpy(l.nic, n.name, sizeof(l.nic));
-	l.nic_ifindex = n.ifindex;
-	r = make_pair(&n, n_queues, &l, why, why_size);
-	if (r < 0)
-		return r;
-	r = set_up(&l);
 	if (r < 0) {
-		leg_remove(&l);
-		return why_set(why, why_size, -r,
-			       "%s: the host leg cannot be set up (%s): %s of %s. Try: tc "
-			       "filter show dev %s egress", nic, why_errno(-r),
-			       why_reason(-r, "the kernel refused a setting"), l.kernel_end, nic);
+		*l = (struct leg){ 0 };
+		return r;
 	}
-	*ret_l = l;
-	return 0;
+	r = set_up(l);
+	if (r == 0)
+		return 0;
+	why_set(why, why_size, -r,
+		"%s: the host leg cannot be set up (%s): %s of %s. Try: tc filter show dev %s "
+		"egress", l->nic, why_errno(-r), why_reason(-r, "the kernel refused a setting"),
+		l->kernel_end, l->nic);
+	leg_remove(l);
+	*l = (struct leg){ 0 };
+	return r;
 }
 
 /* ---- connect ---- */
 
-/* At the leg's ends nothing is recorded: it goes with them. */
+/* At the leg's ends nothing is noted: it goes with them. */
 static int attach_inside(uint32_t ifindex, const struct programs *p, enum programs_tc which)
 {
-	struct tc_filter filter;
 	bool made;
+	int r = tc_prepare(ifindex, &made);
 
-	return tc_put(ifindex, TC_INGRESS, programs_get_tc_fd(p, which), &made, &filter);
+	return r < 0 ? r : tc_attach(ifindex, TC_INGRESS, programs_get_tc_fd(p, which));
 }
 
 /* Generic XDP on the NIC would take what comes out of the leg for received, again and again. */
@@ -166,19 +182,20 @@ static int attach_kernel_end(const struct leg *l, const struct programs *p)
 				l->nic_ifindex);
 }
 
-static int attach_nic(struct leg *l, const struct programs *p)
+static int explain_connection(const struct leg *l, const char *where, int r, char *why,
+			      size_t why_size)
 {
-	struct tc_filter filter;
-	bool made;
-	int r;
+	return why_set(why, why_size, -r,
+		       "%s: the host leg cannot be connected (%s): %s at %s. Try: tc qdisc "
+		       "show dev %s", l->nic, why_errno(-r),
+		       why_reason(-r, "the kernel refused a tc program"), where, where);
+}
 
-	r = tc_put(l->nic_ifindex, TC_EGRESS, programs_get_tc_fd(p, PROGRAMS_TC_EGRESS), &made,
-		   &filter);
-	l->clsact_made = made;
-	l->filter_handle = filter.handle;
-	l->filter_priority = filter.priority;
-	l->filter_prog_id = filter.prog_id;
-	return r;
+int leg_plan_connection(struct leg *l, const struct programs *p, char *why, size_t why_size)
+{
+	int r = tc_plan(l->nic_ifindex, programs_get_tc_fd(p, PROGRAMS_TC_EGRESS), &l->egress);
+
+	return r < 0 ? explain_connection(l, l->nic, r, why, why_size) : 0;
 }
 
 int leg_connect(struct leg *l, const struct programs *p, char *why, size_t why_size)
@@ -194,38 +211,37 @@ int leg_connect(struct leg *l, const struct programs *p, char *why, size_t why_s
 	}
 	if (r == 0) {
 		where = l->nic;
-		r = attach_nic(l, p);
+		r = tc_put(&l->egress, TC_EGRESS, programs_get_tc_fd(p, PROGRAMS_TC_EGRESS));
 	}
-	if (r < 0)
-		return why_set(why, why_size, -r,
-			       "%s: the host leg cannot be connected (%s): %s at %s. Try: tc qdisc "
-			       "show dev %s", l->nic, why_errno(-r),
-			       why_reason(-r, "the kernel refused a tc program"), where, where);
-	return 0;
+	return r < 0 ? explain_connection(l, where, r, why, why_size) : 0;
 }
 
 /* ---- remove ---- */
 
-static void remove_pair(const char *name, uint32_t ifindex)
+/*
+ * Of one that was planned, and then perhaps made: the mark comes right after
+ * the pair, the program of an nbld that runs later.
+ */
+static bool is_as_planned(const struct netdev *n, const char *other)
+{
+	return !strcmp(n->kind, "veth") && n->peer && n->peer == if_nametoindex(other) &&
+	       (!n->alias[0] || is_ours(n)) && n->xdp_mode == NETDEV_XDP_NONE;
+}
+
+static void remove_pair(const char *name, uint32_t ifindex, const char *other)
 {
 	struct netdev n;
 
-	if (!ifindex || netdev_get(name, &n) < 0)
+	if (netdev_get(name, &n) < 0)
 		return;
-	if (n.ifindex == ifindex && is_ours(&n))
-		netdev_delete(ifindex);
+	if (ifindex ? n.ifindex == ifindex && is_ours(&n) : is_as_planned(&n, other))
+		netdev_delete(n.ifindex);
 }
 
 void leg_remove(const struct leg *l)
 {
-	const struct tc_filter filter = {
-		.handle = l->filter_handle,
-		.priority = l->filter_priority,
-		.prog_id = l->filter_prog_id,
-	};
-
-	tc_take(l->nic_ifindex, TC_EGRESS, l->clsact_made, &filter, EGRESS_PROGRAM);
-	remove_pair(l->kernel_end, l->kernel_ifindex);
+	tc_take(&l->egress, TC_EGRESS, EGRESS_PROGRAM);
+	remove_pair(l->kernel_end, l->kernel_ifindex, l->daemon_end);
 	/* The other end, should the first have been renamed; else it is gone with it. */
-	remove_pair(l->daemon_end, l->daemon_ifindex);
+	remove_pair(l->daemon_end, l->daemon_ifindex, l->kernel_end);
 }

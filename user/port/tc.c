@@ -2,6 +2,7 @@
 #include "port/tc.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -35,22 +36,15 @@ int tc_prepare(uint32_t ifindex, bool *ret_made)
 	return 0;
 }
 
-int tc_attach(uint32_t ifindex, enum tc_direction direction, int prog_fd, struct tc_filter *ret_f)
+int tc_attach(uint32_t ifindex, enum tc_direction direction, int prog_fd)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 		    .attach_point = point_of(direction));
 	/* Handle and priority 0: the kernel takes free ones, of a priority above all others'. */
 	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd);
-	int r;
 
 	libbpf_log_clear();
-	r = bpf_tc_attach(&hook, &opts);
-	if (r < 0)
-		return r;
-	*ret_f = (struct tc_filter){
-		.handle = opts.handle, .priority = opts.priority, .prog_id = opts.prog_id,
-	};
-	return 0;
+	return bpf_tc_attach(&hook, &opts);
 }
 
 static void put_mirred(struct nlmsghdr *nlh, uint32_t to_ifindex)
@@ -98,10 +92,10 @@ int tc_attach_mirred(uint32_t ifindex, int prog_fd, uint32_t to_ifindex)
 /* ---- looking at what is there ---- */
 
 struct search {
-	const struct tc_filter *wanted;	/* NULL = count only */
+	uint32_t prog_id;		/* 0: count only */
 	const char *prog_name;
 	uint32_t n_filters;
-	bool found;
+	uint32_t handle, priority;	/* of the one that was found; handle 0: none */
 };
 
 struct seen {
@@ -137,15 +131,14 @@ static int parse_filter(const struct nlmsghdr *nlh, void *data)
 	if (nlh->nlmsg_type != RTM_NEWTFILTER || !tcm->tcm_handle)
 		return MNL_CB_OK;
 	s->n_filters++;
-	if (!s->wanted || tcm->tcm_handle != s->wanted->handle ||
-	    TC_H_MAJ(tcm->tcm_info) >> 16 != s->wanted->priority)
-		return MNL_CB_OK;
-	if (mnl_attr_parse(nlh, sizeof(*tcm), parse_option, &seen) < 0)
+	if (!s->prog_id || mnl_attr_parse(nlh, sizeof(*tcm), parse_option, &seen) < 0)
 		return MNL_CB_OK;
 	/* libbpf names a filter "program:[id]". */
-	if (seen.prog_id == s->wanted->prog_id && seen.name &&
-	    !strncmp(seen.name, s->prog_name, strlen(s->prog_name)))
-		s->found = true;
+	if (seen.prog_id == s->prog_id && seen.name &&
+	    !strncmp(seen.name, s->prog_name, strlen(s->prog_name))) {
+		s->handle = tcm->tcm_handle;
+		s->priority = TC_H_MAJ(tcm->tcm_info) >> 16;
+	}
 	return MNL_CB_OK;
 }
 
@@ -165,22 +158,21 @@ static int list_filters(uint32_t ifindex, enum tc_direction direction, struct se
 	return rtnl_talk(NETLINK_ROUTE, nlh, parse_filter, s);
 }
 
-int tc_detach(uint32_t ifindex, enum tc_direction direction, const struct tc_filter *f,
+int tc_detach(uint32_t ifindex, enum tc_direction direction, uint32_t prog_id,
 	      const char *prog_name)
 {
-	struct search s = { .wanted = f, .prog_name = prog_name };
+	struct search s = { .prog_id = prog_id, .prog_name = prog_name };
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 		    .attach_point = point_of(direction));
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = f->handle, .priority = f->priority);
-	int r;
+	LIBBPF_OPTS(bpf_tc_opts, opts);
+	int r = list_filters(ifindex, direction, &s);
 
-	if (!f->handle)
-		return -ENOENT;
-	r = list_filters(ifindex, direction, &s);
 	if (r < 0)
 		return r;
-	if (!s.found)
+	if (!s.handle)
 		return -ENOENT;
+	opts.handle = s.handle;
+	opts.priority = s.priority;
 	libbpf_log_clear();
 	return bpf_tc_detach(&hook, &opts);
 }
@@ -203,26 +195,72 @@ int tc_unprepare(uint32_t ifindex)
 	return bpf_tc_hook_destroy(&hook);
 }
 
-int tc_put(uint32_t ifindex, enum tc_direction direction, int prog_fd, bool *ret_made,
-	   struct tc_filter *ret_f)
-{
-	int r;
+/* ---- noted, then done ---- */
 
-	*ret_made = false;
-	*ret_f = (struct tc_filter){ 0 };
-	r = tc_prepare(ifindex, ret_made);
-	if (r < 0)
-		return r;
-	return tc_attach(ifindex, direction, prog_fd, ret_f);
+struct clsact_search {
+	uint32_t ifindex;
+	bool found;
+};
+
+static int parse_qdisc(const struct nlmsghdr *nlh, void *data)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	struct clsact_search *s = data;
+
+	if (nlh->nlmsg_type == RTM_NEWQDISC && tcm->tcm_ifindex == (int)s->ifindex &&
+	    tcm->tcm_parent == TC_H_CLSACT)
+		s->found = true;
+	return MNL_CB_OK;
 }
 
-void tc_take(uint32_t ifindex, enum tc_direction direction, bool made, const struct tc_filter *f,
-	     const char *prog_name)
+static int has_clsact(uint32_t ifindex, bool *ret_has)
 {
-	if (!ifindex)
+	struct clsact_search s = { .ifindex = ifindex };
+	char buffer[TC_REQUEST_SIZE];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
+	struct tcmsg *tcm;
+	int r;
+
+	nlh->nlmsg_type = RTM_GETQDISC;
+	nlh->nlmsg_flags = NLM_F_DUMP;
+	tcm = mnl_nlmsg_put_extra_header(nlh, sizeof(*tcm));
+	tcm->tcm_family = AF_UNSPEC;
+	r = rtnl_talk(NETLINK_ROUTE, nlh, parse_qdisc, &s);
+	*ret_has = s.found;
+	return r;
+}
+
+int tc_plan(uint32_t ifindex, int prog_fd, struct tc_note *ret_n)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t length = sizeof(info);
+	bool has = false;
+	int r = bpf_obj_get_info_by_fd(prog_fd, &info, &length);
+
+	if (!r)
+		r = has_clsact(ifindex, &has);
+	if (r < 0)
+		return r;
+	*ret_n = (struct tc_note){ .ifindex = ifindex, .clsact_made = !has, .prog_id = info.id };
+	return 0;
+}
+
+int tc_put(struct tc_note *n, enum tc_direction direction, int prog_fd)
+{
+	bool made;
+	int r = tc_prepare(n->ifindex, &made);
+
+	if (r < 0)
+		return r;
+	n->clsact_made = made;
+	return tc_attach(n->ifindex, direction, prog_fd);
+}
+
+void tc_take(const struct tc_note *n, enum tc_direction direction, const char *prog_name)
+{
+	if (!n->ifindex)
 		return;
-	if (f->handle)
-		tc_detach(ifindex, direction, f, prog_name);
-	if (made)
-		tc_unprepare(ifindex);
+	tc_detach(n->ifindex, direction, n->prog_id, prog_name);
+	if (n->clsact_made)
+		tc_unprepare(n->ifindex);
 }

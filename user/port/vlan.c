@@ -11,8 +11,8 @@
 #define CTAG_FEATURE "rx-vlan-hw-parse"
 #define STAG_FEATURE "rx-vlan-stag-hw-parse"
 
-/* Fills ret_was_on: it was on, and is to be so again; on failure, too. */
-static int switch_off(const char *ifname, const char *feature, bool *ret_was_on)
+/* Fills ret_is_on: it is on, and can be switched off. */
+static int look_at(const char *ifname, const char *feature, bool *ret_is_on)
 {
 	struct ethtool_feature_state state = { 0 };
 	int r = ethtool_get_feature(ifname, feature, &state);
@@ -21,11 +21,16 @@ static int switch_off(const char *ifname, const char *feature, bool *ret_was_on)
 		return 0;
 	if (r < 0)
 		return r;
-	if (!state.changeable)
-		return -EOPNOTSUPP;
-	/* It may be off also if that fails, for reading it back can. */
-	*ret_was_on = true;
-	return ethtool_set_feature(ifname, feature, false);
+	*ret_is_on = state.changeable;
+	return state.changeable ? 0 : -EOPNOTSUPP;
+}
+
+static int refuse_driver(const char *ifname, int r, char *why, size_t why_size)
+{
+	return why_set(why, why_size, -r,
+		       "%s: received frames lose their VLAN tags (%s): the driver takes tags off "
+		       "and does not let that be switched. Try: ethtool -K %s rxvlan off", ifname,
+		       why_errno(-r), ifname);
 }
 
 /* A veth hands over what its other end left beside the frame, whatever its own settings say. */
@@ -43,7 +48,7 @@ static int refuse_veth(const struct netdev *n, char *why, size_t why_size)
 		       "other end", n->name, peer);
 }
 
-int vlan_keep_in_band(const char *ifname, struct vlan_undo *ret_u, char *why, size_t why_size)
+int vlan_plan(const char *ifname, struct vlan_undo *ret_u, char *why, size_t why_size)
 {
 	struct vlan_undo u = { 0 };
 	struct netdev n;
@@ -57,22 +62,30 @@ int vlan_keep_in_band(const char *ifname, struct vlan_undo *ret_u, char *why, si
 	memcpy(u.ifname, n.name, sizeof(u.ifname));
 	if (!strcmp(n.kind, "veth")) {
 		r = refuse_veth(&n, why, why_size);
+	} else {
+		r = look_at(n.name, CTAG_FEATURE, &u.ctag_was_on);
 		if (r == 0)
-			*ret_u = u;
-		return r;
+			r = look_at(n.name, STAG_FEATURE, &u.stag_was_on);
+		if (r < 0)
+			refuse_driver(n.name, r, why, why_size);
 	}
-	r = switch_off(n.name, CTAG_FEATURE, &u.ctag_was_on);
 	if (r == 0)
-		r = switch_off(n.name, STAG_FEATURE, &u.stag_was_on);
-	if (r < 0) {
-		vlan_restore(&u);
-		return why_set(why, why_size, -r,
-			       "%s: received frames lose their VLAN tags (%s): the driver takes "
-			       "tags off and does not let that be switched. Try: ethtool -K %s "
-			       "rxvlan off", n.name, why_errno(-r), n.name);
-	}
-	*ret_u = u;
-	return 0;
+		*ret_u = u;
+	return r;
+}
+
+int vlan_keep_in_band(const struct vlan_undo *u, char *why, size_t why_size)
+{
+	int r = 0;
+
+	if (u->ctag_was_on)
+		r = ethtool_set_feature(u->ifname, CTAG_FEATURE, false);
+	if (r == 0 && u->stag_was_on)
+		r = ethtool_set_feature(u->ifname, STAG_FEATURE, false);
+	if (r == 0)
+		return 0;
+	vlan_restore(u);
+	return refuse_driver(u->ifname, r, why, why_size);
 }
 
 void vlan_restore(const struct vlan_undo *u)

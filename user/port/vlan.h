@@ -14,7 +14,7 @@
 
 #include <nbl/contract.h>
 
-/* What was changed; plain, so that it can be kept in a file for a successor. */
+/* What is changed; plain, so that it can be kept in a file for a successor. */
 struct vlan_undo {
 	uint32_t ifindex;
 	char ifname[IFNAMSIZ];
@@ -23,12 +23,18 @@ struct vlan_undo {
 };
 
 /*
- * Makes received frames of an interface carry their tags in band; fills ret_u on success.
- * -EOPNOTSUPP, with 'why' one sentence: it cannot be had there; tagged frames would arrive
- * without their tag.
+ * Changes nothing; fills ret_u with what vlan_keep_in_band() will change: it stays when its maker
+ * dies, so write it down before. -EOPNOTSUPP, with 'why' one sentence: it cannot be had there;
+ * tagged frames would arrive without their tag.
  */
-NBL_MUST_CHECK int vlan_keep_in_band(const char *ifname, struct vlan_undo *ret_u, char *why,
-				     size_t why_size);
+NBL_MUST_CHECK int vlan_plan(const char *ifname, struct vlan_undo *ret_u, char *why,
+			     size_t why_size);
+
+/*
+ * Makes received frames of an interface carry their tags in band, as planned (borrows). Errors
+ * and 'why' as vlan_plan()'s; then nothing is changed.
+ */
+NBL_MUST_CHECK int vlan_keep_in_band(const struct vlan_undo *u, char *why, size_t why_size);
 
 /* Puts back what vlan_keep_in_band() changed (borrows). Nothing if that interface is gone. */
 void vlan_restore(const struct vlan_undo *u);

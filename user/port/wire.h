@@ -15,31 +15,32 @@
 
 #include <nbl/contract.h>
 #include "nbl_shared.h"
+#include "port/tc.h"
 
 struct programs;
 
-/*
- * What was attached, by side: plain, so that it can be kept in a file for a successor. Zero means
- * "not made".
- */
 struct wire {
-	struct {
-		uint32_t ifindex;
-		uint32_t clsact_made;		/* 1: the port had no clsact before */
-		uint32_t filter_handle;		/* our filter at the port's ingress */
-		uint32_t filter_priority;
-		uint32_t filter_prog_id;
-	} ends[NBL_N_SIDES];
+	struct tc_note ends[NBL_N_SIDES];	/* at the ingress of each port */
 };
 
 /*
- * Attaches the tc programs of 'p' (borrows, loaded with 'wire' set) at the two ports and fills
- * ret_w, on error too, as far as it came: good for wire_remove(). On error 'why' gets one sentence.
+ * Changes nothing; fills ret_w with what wire_connect() will do to the two ports. Write it down
+ * before. 'p' (borrows) was loaded with 'wire' set. On error 'why' gets one sentence.
  */
-NBL_MUST_CHECK int wire_connect(const struct programs *p, const uint32_t ifindex[NBL_N_SIDES],
-				struct wire *ret_w, char *why, size_t why_size);
+NBL_MUST_CHECK int wire_plan(const struct programs *p, const uint32_t ifindex[NBL_N_SIDES],
+			     struct wire *ret_w, char *why, size_t why_size);
 
-/* Undoes it, by the maker or its successor; leaves alone what is gone or someone else's. */
+/*
+ * Attaches the tc programs of 'p' (borrows) as planned in 'w', which is good for wire_remove() on
+ * error too. On error 'why' gets one sentence.
+ */
+NBL_MUST_CHECK int wire_connect(const struct programs *p, struct wire *w, char *why,
+				size_t why_size);
+
+/*
+ * Undoes what was planned, whether it was done or not, by the maker or its successor; leaves alone
+ * what is gone or someone else's.
+ */
 void wire_remove(const struct wire *w);
 
 #endif

@@ -144,6 +144,39 @@ no_command_is_refused_for_a_kill()
 	expect_equal "modules" count "$(show v1 '[.modules[].name] | join(" ")')"
 }
 
+# drops: those of modules, by name
+drops()
+{
+	ctl -j drops v1 | jq -r '.adapters[0].drops[] | select(.reason == "module-limit") | "\(.place) \(.packets)"'
+}
+
+drops_stay_through_a_kill()
+{
+	local pid before
+
+	before=$(drops)
+	pid=$(worker_of v1)
+	kill -KILL "$pid"
+	wait_until "a new worker" 5 has_successor "$pid"
+	expect_equal "drops after the kill" "$before" "$(drops)"
+}
+
+# Modules after one that was removed had higher numbers than they would have in a new worker.
+drops_keep_their_modules_names()
+{
+	ctl module add v1 delay ms=1 limit=1
+	ctl module remove v1 count
+	flow src s0 dst d0 --rate 5000 --count 500 --size 64
+	expect_equal "modules that dropped" delay "$(drops | cut -d ' ' -f 1)"
+	drops_stay_through_a_kill
+	ctl module remove v1 delay
+	ctl module add v1 count
+	ctl module add v1 delay ms=1 limit=1
+	expect_equal "modules that dropped" "removed module" "$(drops | sed 's/ [0-9]*$//')"
+	drops_stay_through_a_kill
+	ctl module remove v1 delay
+}
+
 every_frame_and_packet_is_accounted_for()
 {
 	audit_clean v1
@@ -162,4 +195,5 @@ claim no_kill_duplicates_more_than_the_packets_in_its_hands
 claim filtering_goes_on_within_200_ms
 claim a_worker_that_dies_by_its_own_fault_costs_no_more
 claim no_command_is_refused_for_a_kill
+claim drops_keep_their_modules_names
 claim every_frame_and_packet_is_accounted_for

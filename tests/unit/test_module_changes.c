@@ -114,6 +114,27 @@ START_TEST(an_id_used_again_begins_with_no_count_of_the_module_before)
 }
 END_TEST
 
+START_TEST(a_module_gets_the_id_that_is_asked_for_if_it_is_free)
+{
+	const struct nbl_option as = { "as", "c" };
+	char error[128] = "";
+	uint16_t taken;
+
+	begin(2);
+	taken = actors[0].f->id;
+	ck_assert_int_eq(nbl_stack_insert_as(&rig.stack, taken, &actor_modules[2], &as, 1, 2, error,
+					     sizeof(error)), -EINVAL);
+	ck_assert_str_ne(error, "");
+	ck_assert_int_eq(nbl_stack_insert_as(&rig.stack, NBL_MAX_MODULES + 1, &actor_modules[2],
+					     &as, 1, 2, error, sizeof(error)), -EINVAL);
+	ck_assert_int_eq(nbl_stack_insert_as(&rig.stack, NBL_MAX_MODULES, &actor_modules[2], &as, 1,
+					     2, error, sizeof(error)), 0);
+	ck_assert_uint_eq(rig.stack.modules[2].id, NBL_MAX_MODULES);
+	ck_assert_uint_eq(rig.stack.modules[0].id, taken);
+	end();
+}
+END_TEST
+
 /* ---- with the lane's thread ---- */
 
 static void *play_kernel(void *arg)
@@ -175,6 +196,7 @@ int main(void)
 		{ changes_from_several_threads_never_overlap, 1 },
 		{ two_instances_of_one_module_see_their_own_contexts, 1 },
 		{ an_id_used_again_begins_with_no_count_of_the_module_before, 1 },
+		{ a_module_gets_the_id_that_is_asked_for_if_it_is_free, 1 },
 		{ changes_beside_a_running_lane_lose_and_reorder_nothing, 1 },
 	};
 

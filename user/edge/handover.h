@@ -18,7 +18,7 @@
 #include "stack/limits.h"
 
 #define HANDOVER_FD		3
-#define HANDOVER_VERSION	3u
+#define HANDOVER_VERSION	4u
 #define HANDOVER_ANSWER_MS	2000	/* the keeper waits so long for an answer */
 #define HANDOVER_MAX_QUEUES	(NBL_N_SIDES * NBL_MAX_QUEUES)
 #define HANDOVER_MAX_KEPT	4	/* links, program array */
@@ -51,6 +51,7 @@ struct handover {
 	uint32_t n_kept;
 	uint32_t n_modules;
 	struct module_conf modules[ADAPTER_MAX_MODULES];	/* from the lower port upward */
+	uint16_t module_ids[ADAPTER_MAX_MODULES]; /* as under the worker before; 0: any */
 	uint32_t has_tap;	/* above them */
 	struct tap_conf tap;
 	uint32_t n_queues;

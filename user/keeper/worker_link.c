@@ -63,6 +63,8 @@ static int hand_over(struct adapter *a, enum nbl_takeover takeover)
 	}
 	memcpy(h.name, a->conf.name, sizeof(h.name));
 	memcpy(h.modules, a->conf.modules, sizeof(h.modules));
+	/* the figures that it goes on with name modules by them */
+	memcpy(h.module_ids, a->module_ids, sizeof(h.module_ids));
 	fds[n++] = a->memory.fd;
 	fds[n++] = keep.progress;
 	for (int side = 0; side < NBL_N_SIDES; side++)

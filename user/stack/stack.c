@@ -64,16 +64,21 @@ int nbl_stack_find(const struct nbl_stack *s, const char *name)
 
 /* ---- putting in ---- */
 
+static bool id_is_unused(const struct nbl_stack *s, uint16_t id)
+{
+	for (uint32_t i = 0; i < s->n_modules; i++)
+		if (s->modules[i].id == id)
+			return false;
+	return id <= NBL_MAX_MODULES;
+}
+
 static uint16_t unused_id(const struct nbl_stack *s)
 {
-	uint32_t used = 0;
+	uint16_t id = 1;
 
-	for (uint32_t i = 0; i < s->n_modules; i++)
-		used |= 1u << s->modules[i].id;
-	for (uint16_t id = 1; id <= NBL_MAX_MODULES; id++)
-		if (!(used >> id & 1))
-			return id;
-	return 0;
+	while (!id_is_unused(s, id))
+		id++;		/* may_insert() saw that there is one */
+	return id;
 }
 
 static int attach(struct nbl_stack_module *sm, const struct nbl_option *options,
@@ -206,7 +211,8 @@ static int prepare(struct nbl_stack *s, struct nbl_stack_module *sm,
 		return r;
 	}
 	nbl_stack_go(s, sm, NBL_MODULE_ATTACHED);
-	sm->id = unused_id(s);
+	if (!sm->id)
+		sm->id = unused_id(s);
 	r = make_filters(s, sm);
 	if (r < 0) {
 		snprintf(error, error_size, "out of memory (ENOMEM)");
@@ -215,8 +221,8 @@ static int prepare(struct nbl_stack *s, struct nbl_stack_module *sm,
 	return r;
 }
 
-static int may_insert(const struct nbl_stack *s, const struct nbl_module *module, char *error,
-		      size_t error_size)
+static int may_insert(const struct nbl_stack *s, uint16_t id, const struct nbl_module *module,
+		      char *error, size_t error_size)
 {
 	if (s->n_modules == NBL_MAX_MODULES) {
 		snprintf(error, error_size, "the stack is full: %d modules", NBL_MAX_MODULES);
@@ -226,16 +232,21 @@ static int may_insert(const struct nbl_stack *s, const struct nbl_module *module
 		snprintf(error, error_size, "module %s is in the stack already", module->name);
 		return -EEXIST;
 	}
+	if (id && !id_is_unused(s, id)) {
+		snprintf(error, error_size, "module %s cannot have id %u", module->name, id);
+		return -EINVAL;
+	}
 	return nbl_module_check(module, error, error_size);
 }
 
-static int insert(struct nbl_stack *s, const struct nbl_module *module,
+static int insert(struct nbl_stack *s, uint16_t id, const struct nbl_module *module,
 		  const struct nbl_option *options, uint32_t n_options, uint32_t position,
 		  char *error, size_t error_size)
 {
-	struct nbl_stack_module sm = { .module = module, .settings = NBL_MODULE_SETTINGS_DEFAULT };
+	struct nbl_stack_module sm = { .module = module, .id = id,
+				       .settings = NBL_MODULE_SETTINGS_DEFAULT };
 	const struct nbl_module *failed = NULL;
-	int r = may_insert(s, module, error, error_size);
+	int r = may_insert(s, id, module, error, error_size);
 
 	if (!r)
 		r = prepare(s, &sm, options, n_options, error, error_size);
@@ -260,16 +271,23 @@ static int insert(struct nbl_stack *s, const struct nbl_module *module,
 	return -ENODEV;
 }
 
-int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module *module,
-		     const struct nbl_option *options, uint32_t n_options, uint32_t position,
-		     char *error, size_t error_size)
+int nbl_stack_insert_as(struct nbl_stack *s, uint16_t id, const struct nbl_module *module,
+			const struct nbl_option *options, uint32_t n_options, uint32_t position,
+			char *error, size_t error_size)
 {
 	int r;
 
 	pthread_mutex_lock(&s->mutex);
-	r = insert(s, module, options, n_options, position, error, error_size);
+	r = insert(s, id, module, options, n_options, position, error, error_size);
 	pthread_mutex_unlock(&s->mutex);
 	return r;
+}
+
+int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module *module,
+		     const struct nbl_option *options, uint32_t n_options, uint32_t position,
+		     char *error, size_t error_size)
+{
+	return nbl_stack_insert_as(s, 0, module, options, n_options, position, error, error_size);
 }
 
 /* ---- taking out ---- */

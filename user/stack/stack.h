@@ -95,6 +95,15 @@ NBL_MUST_CHECK int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module
 				    uint32_t position, char *error, size_t error_size);
 
 /*
+ * The same with the id that the module had under a worker before, whose figures are read on:
+ * 1 .. NBL_MAX_MODULES, or 0 for any that is free. -EINVAL too if another has that id.
+ */
+NBL_MUST_CHECK int nbl_stack_insert_as(struct nbl_stack *s, uint16_t id,
+				       const struct nbl_module *module,
+				       const struct nbl_option *options, uint32_t n_options,
+				       uint32_t position, char *error, size_t error_size);
+
+/*
  * Pauses the stack, so that all pass on what they hold, takes module number 'i' out
  * and detaches it. -EBUSY, with s->why telling what is missing, if it still has packets when
  * the time is up: it stays and runs on. Rules: FS-05, FS-07, FS-08.

@@ -150,11 +150,12 @@ static const struct nbl_module *find_module(const char *name)
 }
 
 /* If it cannot restart, it is not left in the stack even if mandatory: who asked for it is told. */
-static int insert(struct worker *w, const struct nbl_module *module,
+static int insert(struct worker *w, uint16_t id, const struct nbl_module *module,
 		  const struct nbl_option *options, uint32_t n_options, uint32_t position,
 		  char *why, size_t why_size)
 {
-	int r = nbl_stack_insert(&w->stack, module, options, n_options, position, why, why_size);
+	int r = nbl_stack_insert_as(&w->stack, id, module, options, n_options, position, why,
+				    why_size);
 	int i = r == -ENODEV ? nbl_stack_find(&w->stack, module->name) : -ENOENT;
 
 	if (i >= 0)
@@ -162,8 +163,9 @@ static int insert(struct worker *w, const struct nbl_module *module,
 	return r;
 }
 
-static int add_module(struct worker *w, const struct module_conf *conf, uint32_t position,
-		      char *why, size_t why_size)
+/* 'id': as nbl_stack_insert_as(). */
+static int add_module(struct worker *w, uint16_t id, const struct module_conf *conf,
+		      uint32_t position, char *why, size_t why_size)
 {
 	const struct nbl_module *module = find_module(conf->name);
 	struct nbl_option options[ADAPTER_MAX_OPTIONS];
@@ -178,7 +180,7 @@ static int add_module(struct worker *w, const struct module_conf *conf, uint32_t
 		options[i] = (struct nbl_option){ conf->options[i].key, conf->options[i].value };
 	filter_set_callout_kinds(callout_kinds);
 	filter_set_stack(&w->stack);
-	return insert(w, module, options, conf->n_options, position, why, why_size);
+	return insert(w, id, module, options, conf->n_options, position, why, why_size);
 }
 
 static bool handover_is_sound(const struct handover *h, const struct nbl_memory *m, uint32_t n_fds)
@@ -224,7 +226,7 @@ static int set_up(struct worker *w, const struct handover *h, int *sockets, char
 	w->stack.pause_timeout_ms = PAUSE_MS;
 	w->stack.fail_closed = h->fail_closed;
 	for (uint32_t i = 0; i < h->n_modules && !r; i++)
-		r = add_module(w, &h->modules[i], i, why, why_size);
+		r = add_module(w, h->module_ids[i], &h->modules[i], i, why, why_size);
 	if (!r)
 		r = nbl_bindings_new(w->lanes, w->n_lanes, &w->bindings);
 	if (!r) {
@@ -373,8 +375,8 @@ static int close_tap(struct worker *w, char *why, size_t why_size)
 }
 
 /*
- * Below the one that was 'above' it (NULL: none), or where it was as
- * nearly as can be: others may have gone.
+ * Below the one that was 'above' it (NULL: none), or where it was
+ * as nearly as can be: others may have gone.
  */
 static uint32_t place_of(const struct nbl_stack *s, const struct nbl_module *above, uint32_t was)
 {
@@ -407,11 +409,12 @@ static int set_module(struct worker *w, const struct worker_request *request, ch
 		return r;
 	}
 	share_time(w, 2);
-	r = add_module(w, &request->module, place_of(s, above, (uint32_t)i), why, why_size);
+	r = add_module(w, 0, &request->module, place_of(s, above, (uint32_t)i), why, why_size);
 	if (!r)
 		return 0;
 	share_time(w, 1);
-	if (add_module(w, &request->was, place_of(s, above, (uint32_t)i), again, sizeof(again)) < 0)
+	if (add_module(w, 0, &request->was, place_of(s, above, (uint32_t)i), again,
+		       sizeof(again)) < 0)
 		snprintf(why, why_size, "module %s is gone, as neither its new options nor its old "
 			 "ones were taken: %s", request->was.name, again);
 	return r;
@@ -448,7 +451,7 @@ void worker_serve(struct worker *w, const struct worker_request *request, int fd
 	share_time(w, 1);
 	switch (request->op) {
 	case WORKER_MODULE_ADD:
-		reply.result = add_module(w, &request->module, request->position, reply.text,
+		reply.result = add_module(w, 0, &request->module, request->position, reply.text,
 					  sizeof(reply.text));
 		break;
 	case WORKER_MODULE_REMOVE:

@@ -3,6 +3,7 @@
  * adapter_internal.h - struct adapter, for the files of the keeper that run it:
  *
  *   adapter.c   attach and detach, in order and back
+ *   modules.c   its modules: add, remove, set
  *   worker_link.c   its worker: start, replace, ask
  *   bypass.c    packets past the worker; hung workers
  *   figures.c   snapshots

@@ -98,7 +98,7 @@ struct nbl_restart {
 /* What happened below (FS-13, NX-08). */
 enum nbl_event {
 	NBL_EVENT_LINK_UP,
-	NBL_EVENT_LINK_DOWN,		/* what is sent fails until it is up */
+	NBL_EVENT_LINK_DOWN,		/* until it is up what is sent waits, or fails */
 	/* never given: queues are not made anew while modules run (nbl.h) */
 	NBL_EVENT_RESET,
 	NBL_N_EVENTS

@@ -363,6 +363,28 @@ START_TEST(NX_08_what_the_keeper_knows_of_a_link_modules_are_told_though_nothing
 }
 END_TEST
 
+START_TEST(NX_08_a_module_put_in_while_a_link_is_down_is_told_and_all_when_it_is_up)
+{
+	begin(2);
+	rig.memory.link_down[_i] = true;
+	nbl_stack_tick(&rig.stack, 0);
+	add(2);
+	trace[0] = '\0';
+	for (int i = 0; i < 3; i++)
+		nbl_stack_tick(&rig.stack, 0);
+	ck_assert_str_eq(trace, "a:status1 b:status1 c:status1 ");
+	/* up again before anybody looked: those that were told it is down are told */
+	ck_assert_int_eq(nbl_stack_remove(&rig.stack, 2), 0);
+	add(2);
+	rig.memory.link_down[_i] = false;
+	trace[0] = '\0';
+	for (int i = 0; i < 3; i++)
+		nbl_stack_tick(&rig.stack, 0);
+	ck_assert_str_eq(trace, "a:status0 b:status0 c:status0 ");
+	end();
+}
+END_TEST
+
 /* ---- BUG-01, AMB-08 ---- */
 
 static int keep_on(struct actor *a)
@@ -423,6 +445,7 @@ int main(void)
 		{ SH_06_an_intermediate_saves_the_handle_and_restores_it_or_is_found_out, 2 },
 		{ NX_08_a_link_that_goes_down_and_comes_up_is_told_to_all_modules_once_each, 2 },
 		{ NX_08_what_the_keeper_knows_of_a_link_modules_are_told_though_nothing_is_sent, 2 },
+		{ NX_08_a_module_put_in_while_a_link_is_down_is_told_and_all_when_it_is_up, 2 },
 		{ BUG_01_a_pause_is_not_done_while_packets_are_held_and_nothing_is_sent_after_it,
 		  3 },
 	};

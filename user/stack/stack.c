@@ -194,6 +194,7 @@ static void put_in(struct nbl_stack *s, struct nbl_stack_module *sm, uint32_t po
 		(s->n_modules - position) * sizeof(*sm));
 	s->modules[position] = *sm;
 	s->n_modules++;
+	s->has_newcomer = true;
 	nbl_stack_link(s);
 }
 
@@ -397,11 +398,13 @@ static void indicate_links(struct nbl_stack *s)
 			.side = (uint8_t)side,
 		};
 
-		if (down == s->link_down[side])
+		/* whoever is new takes it that links are up */
+		if (down == s->link_down[side] && !(down && s->has_newcomer))
 			continue;
 		s->link_down[side] = down;
 		nbl_stack_indicate_status(s, &si);
 	}
+	s->has_newcomer = false;
 }
 
 void nbl_stack_tick(struct nbl_stack *s, uint32_t now_ms)

@@ -65,6 +65,7 @@ struct nbl_stack {
 	bool fail_closed; /* what a module at its limit cannot be shown is dropped, not passed */
 	bool open;			/* packets may enter */
 	bool link_down[NBL_N_SIDES];	/* as modules were told (NX-08) */
+	bool has_newcomer;		/* who was not */
 	bool is_down;			/* a mandatory module failed to restart: 'why' */
 	char why[256];	/* the last sentence about a pause that took too long, or a failure */
 	uint32_t pause_timeout_ms;	/* NBL_PAUSE_TIMEOUT_MS */

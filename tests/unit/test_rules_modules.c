@@ -363,6 +363,26 @@ START_TEST(NX_08_what_the_keeper_knows_of_a_link_modules_are_told_though_nothing
 }
 END_TEST
 
+START_TEST(NX_08_a_link_is_up_when_the_kernel_takes_what_waits_by_itself)
+{
+	begin(2);
+	rig.world->kick_result = -ENETDOWN;
+	rig_deliver(&rig, 0, 1);
+	rig_turn(&rig);
+	nbl_stack_tick(&rig.stack, 0);
+	ck_assert_str_eq(trace, "a:status1 b:status1 ");
+	trace[0] = '\0';
+	ck_assert_uint_eq(rig_take(&rig, 1, 1), 1);
+	rig_turn(&rig);
+	nbl_stack_tick(&rig.stack, 0);
+	ck_assert_str_eq(trace, "a:status0 b:status0 ");
+	rig.world->kick_result = 0;
+	rig_settle(&rig);
+	rig_check_all_left(&rig);
+	end();
+}
+END_TEST
+
 START_TEST(NX_08_a_module_put_in_while_a_link_is_down_is_told_and_all_when_it_is_up)
 {
 	begin(2);
@@ -445,6 +465,7 @@ int main(void)
 		{ SH_06_an_intermediate_saves_the_handle_and_restores_it_or_is_found_out, 2 },
 		{ NX_08_a_link_that_goes_down_and_comes_up_is_told_to_all_modules_once_each, 2 },
 		{ NX_08_what_the_keeper_knows_of_a_link_modules_are_told_though_nothing_is_sent, 2 },
+		{ NX_08_a_link_is_up_when_the_kernel_takes_what_waits_by_itself, 1 },
 		{ NX_08_a_module_put_in_while_a_link_is_down_is_told_and_all_when_it_is_up, 2 },
 		{ BUG_01_a_pause_is_not_done_while_packets_are_held_and_nothing_is_sent_after_it,
 		  3 },

@@ -32,6 +32,9 @@ uint32_t nbl_lane_kick(struct nbl_lane *lane, struct nbl_lane_queue *lq)
 	uint32_t waiting = tx_waiting(lq), at_first = waiting;
 	int idle = 0;
 
+	/* it took by itself what it would not when called */
+	if (NBL_UNLIKELY(lq->down && !waiting))
+		__atomic_store_n(&lq->down, false, __ATOMIC_RELAXED);
 	while (waiting && idle < IDLE_KICKS && nbl_producer_wants_wakeup(&lq->q.tx)) {
 		int r = lq->q.ops->kick(&lq->q);
 		uint32_t left = tx_waiting(lq);

@@ -420,6 +420,46 @@ START_TEST(RF_04_a_claim_that_is_refused_never_shows_so_that_arming_cannot_meet_
 }
 END_TEST
 
+static struct { struct nbl n; _Atomic bool stop; } armed;
+
+static void be_home(struct nbl_home *home, struct nbl *n)
+{
+	n->claims = 0;
+}
+
+/* Claims what it has no claim on, and takes each back that it got. */
+static void *claim_and_drop(void *arg)
+{
+	while (!armed.stop)
+		if (nbl_claim_reference(&armed.n))
+			nbl_dereference(&armed.n);
+	return NULL;
+}
+
+START_TEST(RF_04_a_claim_that_comes_while_the_descriptor_is_armed_can_be_dropped_again)
+{
+	struct nbl_home home = { .release = be_home };
+	uint64_t refused = nbl_violations();
+	uint8_t frame[128];
+	pthread_t thread;
+
+	nbl_init_receive(&armed.n, &home, frame, sizeof(frame), 5);
+	ck_assert_int_eq(pthread_create(&thread, NULL, claim_and_drop, NULL), 0);
+	for (uint32_t i = 0; i < 2000000; i++) {
+		nbl_arm_receive(&armed.n, 0, 100);
+		ck_assert_int_eq(nbl_claim_end_owner(&armed.n), 0);
+		for (uint32_t looks = 0; armed.n.claims; looks++) {
+			ck_assert_uint_lt(looks, 500000);
+			sched_yield();
+		}
+	}
+	armed.stop = true;
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(armed.n.references, 0);
+	unit_expect_violations((uint32_t)(nbl_violations() - refused));
+}
+END_TEST
+
 START_TEST(RF_05_a_clone_keeps_its_original_alive_by_itself)
 {
 	struct nbl *n = unit_receive(64, 100), *clone;
@@ -487,6 +527,7 @@ int main(void)
 		{ RF_04_frame_goes_home_exactly_once_at_the_last_claim, 24 },
 		{ RF_04_a_second_return_does_not_steal_the_claim_of_a_reference, 1 },
 		{ RF_04_a_claim_that_is_refused_never_shows_so_that_arming_cannot_meet_it, 1 },
+		{ RF_04_a_claim_that_comes_while_the_descriptor_is_armed_can_be_dropped_again, 1 },
 		{ RF_05_a_clone_keeps_its_original_alive_by_itself, 1 },
 		{ AMB_10_freeing_a_clone_with_a_reference_or_child_is_deferred_to_the_last, 1 },
 		{ the_short_way_home_is_open_only_to_a_receive_nbl_nothing_hangs_on, 1 },

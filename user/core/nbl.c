@@ -72,7 +72,7 @@ static bool claim_add(struct nbl *n, uint32_t claim)
 			return false;
 		}
 	} while (!atomic_compare_exchange_weak_explicit(&n->claims, &claims, claims + claim,
-							memory_order_relaxed,
+							memory_order_acquire,
 							memory_order_relaxed));
 	return true;
 }

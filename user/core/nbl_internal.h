@@ -60,7 +60,6 @@ static inline void nbl_arm_receive(struct nbl *n, uint32_t data_offset, uint32_t
 	n->next = NULL;
 	n->first_nb = &n->nb;
 	n->parent = NULL;
-	atomic_store_explicit(&n->claims, 1, memory_order_relaxed);
 	atomic_store_explicit(&n->references, 0, memory_order_relaxed);
 	n->nbl_flags = 0;
 	n->frame_type_be = 0;
@@ -76,6 +75,8 @@ static inline void nbl_arm_receive(struct nbl *n, uint32_t data_offset, uint32_t
 	n->nb.data_length = data_length;
 	n->nb.flags = 0;
 	n->segment.next = NULL;
+	/* last: from now on it can be claimed, and what is counted of that must stay */
+	atomic_store_explicit(&n->claims, 1, memory_order_release);
 }
 
 /*

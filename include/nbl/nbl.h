@@ -200,6 +200,7 @@ struct nbl {
 	uint8_t clone_flags;			/* enum nbl_clone_flags (raw.h) */
 	uint16_t went_past;			/* modules not to get it back, bit id-1 (HP-04) */
 	bool is_out;				/* the engine's: not back at its originator yet */
+	bool has_entered;			/* the engine's: counted in, and not yet out */
 };
 
 _Static_assert(sizeof(struct nbl_nb) + sizeof(struct nbl_segment) == NBL_CACHE_LINE,

@@ -160,6 +160,19 @@ inspecting_out_of_band_discards()
 	take_out
 }
 
+what_a_callout_injects_and_a_rule_blocks_is_a_loss_with_a_name()
+{
+	put_in "callouts=inspect-oob" \
+		"rule=inbound-mac protocol=icmp callout:inspect-oob; inbound-ip4 protocol=icmp block"
+	in_ns src ping -n -c 3 -i 0.05 -W 1 10.98.0.2 >"$work/ping" && fail "pings came back"
+	expect_equal "the callout's failed injections" 3 \
+		"$(ctl -j module list v1 | jq '.modules[] | select(.name == "filter") | .callouts[0].failed')"
+	expect_match "drops" "not among these:.*  blocked [0-9]" "$(ctl drops v1)"
+	expect_equal "originated sum" 0 "$(show v1 '.originated | .entered - .to_wire - .to_host - .consumed - .dropped - .in_flight')"
+	audit_clean v1
+	take_out
+}
+
 modifying_out_of_band_writes_the_source_address()
 {
 	put_in "callouts=modify-oob mac=02:00:00:00:00:77" "rule=inbound-mac protocol=icmp callout:modify-oob"
@@ -232,6 +245,7 @@ claim each_rule_tells_how_often_it_matched
 claim a_rule_that_makes_no_sense_is_refused_by_the_word
 claim inspecting_out_of_band_holds_pings_and_lets_them_go_on
 claim inspecting_out_of_band_discards
+claim what_a_callout_injects_and_a_rule_blocks_is_a_loss_with_a_name
 claim modifying_out_of_band_writes_the_source_address
 claim modifying_inline_marks_packets_and_the_peer_accepts_them
 claim a_worker_that_dies_comes_back_with_its_rules

@@ -49,6 +49,7 @@ void sim_check_all(struct sim_world *w)
 	sim_check_turn(w);
 	if (nbl_lane_audit(&w->lane, &audit) < 0)
 		sim_broke(w, 1, "no memory for the audit");
+	nbl_pool_memory_audit(&w->lane, &audit);
 	/* what lies say stands in the rings until it was read */
 	if (audit.mismatches && (!w->options.lies || w->at_rest))
 		sim_broke(w, 1, audit.first);
@@ -134,6 +135,8 @@ static void check_figures(struct sim_world *w)
 		sim_broke(w, 1, "a lie of the kernel was believed");
 	if (w->options.lies)
 		return;
+	if (f->originated.in_flight)
+		sim_broke(w, 5, "an NBL that entered has no outcome at rest");
 	if (f->received != w->kernel.counts.delivered)
 		sim_broke(w, 5, "received is not what the kernel delivered");
 	if (f->outcomes[NBL_OUTCOME_WORKER_DIED] && !w->lives)

@@ -422,7 +422,7 @@ RIG_UNUSED static const char *rig_figures_fault(const struct rig *r)
  */
 RIG_UNUSED static const char *rig_fault(struct rig *r, uint64_t violations)
 {
-	static struct nbl_audit audit;
+	static struct nbl_audit audit, pool;
 	static char text[96];
 
 	audit = (struct nbl_audit){ 0 };
@@ -430,6 +430,10 @@ RIG_UNUSED static const char *rig_fault(struct rig *r, uint64_t violations)
 		return "no memory for the audit";
 	if (audit.mismatches)
 		return audit.first;
+	pool = (struct nbl_audit){ 0 };
+	nbl_pool_memory_audit(&r->lane, &pool);
+	if (pool.mismatches)
+		return pool.first;
 	if (audit.frames != r->n_queues * r->shape.n_frames)
 		return "the audit did not look at all frames";
 	audit.violations += nbl_violations() - r->nbl_violations_before;

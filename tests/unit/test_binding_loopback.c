@@ -68,6 +68,10 @@ START_TEST(TX_14_with_the_flag_its_sender_alone_sees_a_clone_of_each_of_its_type
 	ck_assert_uint_eq(left[NBL_LOWER].n, 6);
 	ck_assert_uint_eq(left[NBL_UPPER].n, 0);
 	ck_assert_uint_eq(rig.lane.figures.originated.looped, 4);
+	ck_assert_uint_eq(rig.lane.figures.originated.entered, 10);
+	ck_assert_uint_eq(rig.lane.figures.originated.outcomes[NBL_OUTCOME_TO_WIRE], 6);
+	ck_assert_uint_eq(rig.lane.figures.originated.outcomes[NBL_OUTCOME_CONSUMED],
+			  _i ? 0 : 4);	/* one who keeps them has not had them yet */
 	ck_assert_uint_eq(a->n_completed, 6);
 	for (const struct nbl *n = a->completed.head; n; n = n->next)
 		ck_assert(!(n->nbl_flags & NBL_FLAG_CHECK_FOR_LOOPBACK));

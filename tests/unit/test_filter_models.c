@@ -161,6 +161,34 @@ START_TEST(CL_08_inspecting_out_of_band_lets_go_on_or_discards)
 }
 END_TEST
 
+START_TEST(IN_05_an_injection_that_a_rule_blocks_fails_and_is_counted_as_dropped)
+{
+	static const char *const rules[] = {
+		"inbound-mac callout:inspect-oob weight=9; inbound-mac block;"
+		"outbound-mac callout:inspect-oob weight=9; outbound-mac block",
+		"inbound-mac callout:inspect-oob; inbound-ip4 block;"
+		"outbound-mac callout:inspect-oob; outbound-ip4 block",
+	};
+	const struct nbl_originated_figures *f = &rig.lane.figures.originated;
+
+	begin(rules[_i], "inspect-oob");
+	for (int i = 0; i < N_PACKETS; i++) {
+		struct recipe r = numbered(i);
+
+		deliver_both(&r);
+	}
+	settle();
+	ck_assert_uint_eq(sent.n, 0);
+	/* the originals are the callout's, who is told what became of its clones */
+	ck_assert_uint_eq(outcome(NBL_OUTCOME_CONSUMED), f->entered);
+	ck_assert_uint_eq(callout(0).failed, f->entered);
+	ck_assert_uint_eq(callout(0).completed, 0);
+	ck_assert_uint_ge(f->entered, N_PACKETS);
+	ck_assert_uint_eq(f->outcomes[NBL_OUTCOME_BLOCKED], f->entered);
+	finish();
+}
+END_TEST
+
 START_TEST(CL_08_modifying_out_of_band_sends_the_edited_frame)
 {
 	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 0x77 };
@@ -454,6 +482,7 @@ int main(void)
 		{ CL_08_modifying_inline_sends_the_marked_packet_in_place_of_the_original, 8 },
 		{ IN_08_what_is_injected_at_the_ip_layer_does_not_meet_the_layers_below_again, 1 },
 		{ CL_08_inspecting_out_of_band_lets_go_on_or_discards, 4 },
+		{ IN_05_an_injection_that_a_rule_blocks_fails_and_is_counted_as_dropped, 2 },
 		{ CL_08_modifying_out_of_band_sends_the_edited_frame, 8 },
 		{ CL_08_a_full_ring_delays_what_is_injected_and_loses_none, 1 },
 		{ CL_07_of_two_out_of_band_callouts_one_takes_the_packet_and_it_is_sent_once, 1 },

@@ -237,6 +237,31 @@ START_TEST(a_completion_is_counted_by_the_dead_or_by_the_successor)
 }
 END_TEST
 
+/* What is sent for the dead is counted by nobody: their NBLs have an outcome all the same. */
+START_TEST(nbls_on_their_way_when_a_worker_dies_are_counted_as_died)
+{
+	const struct nbl_originated_figures *f = &rig.lane.figures.originated;
+
+	begin_sends(RIG_SHAPE(0), no_modules);
+	for (uint32_t i = 0; i < 3; i++)
+		nbl_lane_enter_nbl(&rig.lane, NBL_ENTRY_SEND, fresh(60, i));
+	rig_turn(&rig);
+	ck_assert_uint_eq(f->entered, 3);
+	ck_assert_int_eq(f->in_flight, 3);
+	rig_check(&rig);
+	die_and_adopt();
+	ck_assert_uint_eq(f->entered, 3);
+	ck_assert_int_eq(f->in_flight, 0);
+	ck_assert_uint_eq(f->outcomes[NBL_OUTCOME_WORKER_DIED], 3);
+	for (uint32_t i = 0; i < 3; i++)
+		ck_assert_uint_eq(taken(0, 60, NULL), i);
+	rig_complete(&rig, 0, 3);
+	rig_turn(&rig);
+	nbl_lane_enter(&rig.lane);
+	end_whole(0);
+}
+END_TEST
+
 /* ---- two lanes over one pool ---- */
 
 START_TEST(a_shared_frame_waits_for_the_queues_of_all_lanes)
@@ -299,6 +324,7 @@ int main(void)
 		{ a_shared_frame_is_free_when_nothing_is_with_the_kernel, 2 },
 		{ a_received_frame_sent_for_clones_of_the_dead_is_posted_again, 4 },
 		{ a_completion_is_counted_by_the_dead_or_by_the_successor, 1 },
+		{ nbls_on_their_way_when_a_worker_dies_are_counted_as_died, 1 },
 		{ a_shared_frame_waits_for_the_queues_of_all_lanes, 1 },
 	};
 

@@ -40,6 +40,8 @@ START_TEST(an_originated_send_comes_back_to_its_originator_and_nobody_above)
 	ck_assert_uint_eq(actors[0].n_completed, 1);
 	ck_assert_uint_eq(b->n_completed, 1);
 	ck_assert_int_eq(b->status, NBL_STATUS_SUCCESS);
+	ck_assert_uint_eq(rig.lane.figures.originated.entered, 1);
+	ck_assert_uint_eq(rig.lane.figures.originated.outcomes[NBL_OUTCOME_TO_WIRE], 1);
 	ck_assert_uint_eq(actors[2].n_completed, 0);
 	ck_assert_int_eq(b->f->n_originated, 0);
 	ck_assert_int_eq(b->f->held, 0);

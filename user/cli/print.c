@@ -84,6 +84,20 @@ static void drop_rows_print(const json_t *rows)
 	table_print(t, "  ");
 }
 
+/* Of NBLs that no port received: by reason alone. */
+static void originated_drops_print(const json_t *originated)
+{
+	const json_t *rows = json_object_get(originated, "drops"), *row;
+	size_t i;
+
+	if (json_array_size(rows))
+		printf("  originated, not among these:");
+	json_array_foreach(rows, i, row)
+		printf("  %s %" PRIu64, get_text(row, "reason"), get_number(row, "nbls"));
+	if (json_array_size(rows))
+		printf("\n");
+}
+
 static void adapter_drops_print(const json_t *adapter)
 {
 	const json_t *outcomes = json_object_get(adapter, "outcomes");
@@ -101,6 +115,7 @@ static void adapter_drops_print(const json_t *adapter)
 	if (sum != dropped)
 		printf("  WARNING: the rows sum to %" PRIu64 ", not to %" PRIu64 "\n", sum,
 		       dropped);
+	originated_drops_print(json_object_get(adapter, "originated"));
 }
 
 /* ---- modules, audit ---- */

@@ -182,19 +182,30 @@ static void frames_print(const json_t *adapter)
 static void pool_print(const json_t *adapter, bool statistics)
 {
 	const json_t *pool = json_object_get(adapter, "pool");
-	const json_t *originated = json_object_get(adapter, "originated");
 
 	if (!statistics && get_number(pool, "frames") == get_number(pool, "free"))
 		return;
 	printf("    of them pool %" PRIu64 ": free %" PRIu64 "  held %" PRIu64 "  tx %" PRIu64 "\n",
 	       get_number(pool, "frames"), get_number(pool, "free"), get_number(pool, "held"),
 	       get_number(pool, "tx"));
-	if (statistics)
-		printf("  originated: entered %" PRIu64 "  sent %" PRIu64 "  failed %" PRIu64
-		       "  packets %" PRIu64 "  bytes %" PRIu64 "  copied %" PRIu64 "\n",
-		       get_number(originated, "entered"), get_number(originated, "sent"),
-		       get_number(originated, "failed"), get_number(originated, "packets"),
-		       get_number(originated, "bytes"), get_number(adapter, "copies"));
+}
+
+static void originated_print(const json_t *adapter)
+{
+	const json_t *originated = json_object_get(adapter, "originated");
+	struct sum s = { .total = get_number(originated, "entered") };
+
+	printf("  originated %" PRIu64, s.total);
+	part_print(&s, originated, "to_wire", "to-wire", " = ");
+	part_print(&s, originated, "to_host", "to-host", " + ");
+	part_print(&s, originated, "consumed", "consumed", " + ");
+	part_print(&s, originated, "dropped", "dropped", " + ");
+	part_print(&s, originated, "in_flight", "in-flight", " + ");
+	sum_print(&s);
+	printf("    sent %" PRIu64 "  failed %" PRIu64 "  packets %" PRIu64 "  bytes %" PRIu64
+	       "  copied %" PRIu64 "\n", get_number(originated, "sent"),
+	       get_number(originated, "failed"), get_number(originated, "packets"),
+	       get_number(originated, "bytes"), get_number(adapter, "copies"));
 }
 
 /* ---- modules ---- */
@@ -257,6 +268,8 @@ static void adapter_print(const struct answer *a, const json_t *adapter)
 	outcomes_print(adapter);
 	frames_print(adapter);
 	pool_print(adapter, a->statistics);
+	if (a->statistics)
+		originated_print(adapter);
 	modules_print(adapter, a->statistics);
 	port_warn(lower);
 	port_warn(upper);

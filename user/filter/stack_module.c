@@ -212,6 +212,7 @@ static uint64_t run_callouts(const struct filter *c, uint16_t holder, uint64_t n
  */
 static bool pass_gathered(struct nbl_filter *f)
 {
+	const struct filter *c = f->context;
 	struct filter_lane *state = f->lane_state;
 	bool any = false;
 
@@ -225,6 +226,7 @@ static bool pass_gathered(struct nbl_filter *f)
 		if (!chain.head)
 			continue;
 		any = true;
+		nbl_lane_note_entered(&c->lanes[f->lane], &chain);
 		r = classify(f, sends ? WFP_WAY_SEND : WFP_WAY_RECEIVE, chain, 0, false);
 		nbl_chain_join(&r.dropped, &r.absorbed);
 		if (r.dropped.head)

@@ -14,6 +14,9 @@ static void add_originated(struct nbl_originated_figures *sum,
 			   const struct nbl_originated_figures *lane)
 {
 	sum->entered += lane->entered;
+	sum->in_flight += lane->in_flight;
+	for (int i = 0; i < NBL_N_OUTCOMES; i++)
+		sum->outcomes[i] += lane->outcomes[i];
 	sum->sent += lane->sent;
 	sum->failed += lane->failed;
 	sum->packets += lane->packets;

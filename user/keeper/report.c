@@ -87,10 +87,37 @@ static json_t *report_pool(const struct adapter_snapshot *s)
 			 "tx", number(s->pool.tx));
 }
 
+/* One row for each reason that there was. */
+static json_t *report_originated_drops(const uint64_t *outcomes, uint64_t *ret_dropped)
+{
+	json_t *drops = json_array();
+
+	*ret_dropped = 0;
+	for (int i = 0; i < NBL_N_OUTCOMES; i++) {
+		const char *reason = nbl_outcome_name((enum nbl_outcome)i);
+
+		if (!outcomes[i] || !nbl_outcome_is_drop((enum nbl_outcome)i))
+			continue;
+		*ret_dropped += outcomes[i];
+		json_array_append_new(drops, json_pack("{s:s, s:o}", "reason", reason,
+						       "nbls", number(outcomes[i])));
+	}
+	return drops;
+}
+
 static json_t *report_originated(const struct nbl_originated_figures *f)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	uint64_t dropped;
+	json_t *drops = report_originated_drops(f->outcomes, &dropped);
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "entered", number(f->entered),
+			 "to_wire", number(f->outcomes[NBL_OUTCOME_TO_WIRE]),
+			 "to_host", number(f->outcomes[NBL_OUTCOME_TO_HOST]),
+			 "consumed", number(f->outcomes[NBL_OUTCOME_CONSUMED]),
+			 "dropped", number(dropped),
+			 "drops", drops,
+			 "in_flight", json_integer(f->in_flight),
 			 "sent", number(f->sent),
 			 "failed", number(f->failed),
 			 "packets", number(f->packets),
@@ -166,11 +193,12 @@ json_t *report_drops(const struct adapter_snapshot *s)
 						       "reason", control_text(d->reason),
 						       "packets", number(d->packets)));
 	}
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "name", control_text(s->name),
 			 "received", number(s->received),
 			 "in_flight", number(s->in_flight),
 			 "outcomes", report_outcomes(s),
+			 "originated", report_originated(&s->originated),
 			 "drops", drops);
 }
 

@@ -278,6 +278,9 @@ static void settle_figures(struct nbl_lane *lane, const struct nbl_lane_figures 
 		explained += f->outcomes[i];
 	f->outcomes[NBL_OUTCOME_WORKER_DIED] += f->received - explained;
 	f->drops[NBL_PLACE_WORKER][NBL_OUTCOME_WORKER_DIED] += f->received - explained;
+	/* whether the kernel sent some of these after that is not known */
+	f->originated.outcomes[NBL_OUTCOME_WORKER_DIED] += (uint64_t)f->originated.in_flight;
+	f->originated.in_flight = 0;
 }
 
 static void start_fresh(struct nbl_lane *lane)

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <nbl/holding.h>
+
 #include "core/nbl_internal.h"
 #include "core/pool_internal.h"
 #include "stack/lane.h"
@@ -287,6 +289,12 @@ static void compare_counts(struct auditor *a)
 	if (lane->figures.received != explained)
 		differ(a, "packets received and those with an outcome or in flight",
 		       lane->figures.received, explained);
+	explained = (uint64_t)lane->figures.originated.in_flight;
+	for (int i = 0; i < NBL_N_OUTCOMES; i++)
+		explained += lane->figures.originated.outcomes[i];
+	if (lane->figures.originated.entered != explained)
+		differ(a, "NBLs that entered and those with an outcome or in flight",
+		       lane->figures.originated.entered, explained);
 	a->audit->quarantined += states[NBL_FRAME_QUARANTINE];
 	a->audit->violations += lane->figures.violations;
 }
@@ -307,6 +315,30 @@ int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit)
 	return 0;
 }
 
+static void count_entered(void *arg, const struct nbl *n, const struct nbl_pins *pins)
+{
+	uint64_t *n_found = arg;
+
+	(void)pins;
+	*n_found += n->has_entered;
+}
+
+/* What has entered is of the adapter's pool, or of those that modules made. */
+static void look_at_entered(struct auditor *a)
+{
+	uint64_t n_here = 0, n_elsewhere = 0;
+	int64_t n_counted = 0;
+
+	for (const struct nbl_pool *p = nbl_pool_next(NULL); p; p = nbl_pool_next(p))
+		nbl_pool_visit(p, count_entered, p == a->lane->pool ? &n_here
+									       : &n_elsewhere);
+	for (uint32_t l = 0; l < a->lane->n_peers; l++)
+		n_counted += a->lane->peers[l].figures.originated.in_flight;
+	if (n_counted < (int64_t)n_here || n_counted > (int64_t)(n_here + n_elsewhere))
+		differ(a, "NBLs counted as in flight and those that are", (uint64_t)n_counted,
+		       n_here + n_elsewhere);
+}
+
 void nbl_pool_memory_audit(const struct nbl_lane *lane, struct nbl_audit *audit)
 {
 	const struct nbl_memory_shape *shape = &lane->memory->shape;
@@ -316,6 +348,7 @@ void nbl_pool_memory_audit(const struct nbl_lane *lane, struct nbl_audit *audit)
 
 	if (!lane->pool)
 		return;
+	look_at_entered(&a);
 	nbl_ledger_count(&lane->memory->ledger, shape->n_queues * shape->frames_per_queue,
 			 shape->n_pool_frames, counts);
 	nbl_pool_get_counts(lane->pool, &pool);

@@ -65,9 +65,13 @@ static void set_out(const struct nbl_chain *chain, bool is_out, bool is_borrowed
 static void indicate_lent(struct nbl_filter *f, struct nbl_chain chain, uint32_t port,
 			  uint32_t flags)
 {
+	struct nbl_lane *lane = nbl_engine_part(f)->lane;
+
 	set_out(&chain, true, true);
 	f->indicate.handle(f->indicate.to, chain, port, flags);
 	set_out(&chain, false, false);
+	for (struct nbl *n = chain.head; n; n = n->next)
+		nbl_lane_note_ended(lane, n);
 }
 
 static int originate(struct nbl_filter *f, struct nbl_chain chain, uint32_t port, uint32_t flags,
@@ -87,6 +91,7 @@ static int originate(struct nbl_filter *f, struct nbl_chain chain, uint32_t port
 	}
 	if (!chain.head)
 		return 0;
+	nbl_lane_note_entered(nbl_engine_part(f)->lane, &chain);
 	if (!is_send && flags & NBL_RECEIVE_RESOURCES) {
 		indicate_lent(f, chain, port, flags);
 		return 0;

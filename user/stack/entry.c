@@ -28,6 +28,30 @@ static struct nbl_chain take(struct nbl_returns *r)
 	return chain;
 }
 
+void nbl_lane_note_entered(struct nbl_lane *lane, const struct nbl_chain *chain)
+{
+	for (struct nbl *n = chain->head; n; n = n->next) {
+		/* received packets have an outcome of their own, whatever way they take */
+		if (n->kind == NBL_KIND_RECEIVE || n->has_entered)
+			continue;
+		n->has_entered = true;
+		n->outcome = NBL_OUTCOME_RETURNED;	/* not that of its last time */
+		lane->figures.originated.entered++;
+		lane->figures.originated.in_flight++;
+	}
+}
+
+void nbl_lane_note_ended(struct nbl_lane *lane, struct nbl *n)
+{
+	if (!n->has_entered)
+		return;
+	n->has_entered = false;
+	lane->figures.originated.in_flight--;
+	/* modules write it */
+	lane->figures.originated.outcomes[n->outcome < NBL_N_OUTCOMES ? n->outcome
+								      : NBL_OUTCOME_RETURNED]++;
+}
+
 static void run(struct nbl_lane *lane, enum nbl_entry entry, struct nbl_chain chain)
 {
 	const struct nbl_hop *first = entry == NBL_ENTRY_RECEIVE ? &lane->indicate_first
@@ -55,9 +79,9 @@ uint32_t nbl_lane_run_entered(struct nbl_lane *lane)
 
 		n += chain.n_nbls;
 		atomic_fetch_sub_explicit(&lane->n_entered, chain.n_nbls, memory_order_relaxed);
+		nbl_lane_note_entered(lane, &chain);
 		run(lane, (enum nbl_entry)i, chain);
 	}
-	lane->figures.originated.entered += n;
 	return n;
 }
 

@@ -64,9 +64,9 @@ static void note_left(void *arg, const struct nbl *n, const struct nbl_pins *pin
 {
 	struct left *left = arg;
 
-	/* what it originated comes back by itself, and ends then */
+	/* what it originated or injected comes back by itself, and ends then */
 	if (left->n < NBL_BURST && pins->charged_to == left->id && pins->owner_pending &&
-	    !n->is_out)
+	    !n->has_entered)
 		left->nbls[left->n++] = (struct nbl *)(uintptr_t)n;
 }
 

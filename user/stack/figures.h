@@ -45,9 +45,17 @@ struct nbl_module_figures {
 	uint64_t faults;		/* kept, or gave back, more than it may */
 };
 
-/* NBLs that did not come by a ring, and copying: not among 'received' and the outcomes. */
+/*
+ * NBLs that did not come by a ring, and copying: not among 'received' and the outcomes.
+ * What was injected, sent by a binding, looped or originated by a module has entered, and ends
+ * once: entered = outcomes + in flight, always. 'in_flight' is a sum over all lanes: what entered
+ * one may end on another, and that one's is below 0 then.
+ */
 struct nbl_originated_figures {
-	uint64_t entered;		/* by nbl_lane_enter_nbl() */
+	uint64_t entered;
+	uint64_t outcomes[NBL_N_OUTCOMES];
+	int64_t in_flight;
+	/* all sends of originated.c, also of what was received and leaves by another way */
 	uint64_t sent, failed;		/* NBLs the kernel completed; refused or not sent */
 	uint64_t packets, bytes;	/* the kernel sent of them */
 	uint64_t copied;		/* packets copied to be sent: segments, foreign frames */

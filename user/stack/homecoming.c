@@ -96,6 +96,7 @@ static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *
 		nbl_violation("RX-04: a borrowed NBL was returned", n->holder);
 		return;
 	}
+	nbl_lane_note_ended(lane, n);
 	if (n->kind != NBL_KIND_RECEIVE)
 		n->holder = NBL_PLACE_WORKER;	/* nor does who passed it on last own it (RF-06) */
 	origin = ends_at(lane, n);

@@ -326,8 +326,10 @@ static void end_own(struct nbl_filter *to, struct nbl_chain *chain, uint32_t fla
 		bool is_own = n->source_handle == to->handle && n->is_out;
 
 		n->is_out &= !is_own;
-		if (is_own)
+		if (is_own) {
+			nbl_lane_note_ended(nbl_engine_part(to)->lane, n);
 			n->holder = to->id;
+		}
 		nbl_chain_append(is_own ? &own : &others, n);
 	}
 	*chain = others;

@@ -260,6 +260,15 @@ void nbl_lane_enter_nbl(struct nbl_lane *lane, enum nbl_entry entry, struct nbl 
 uint32_t nbl_lane_run_entered(struct nbl_lane *lane);
 
 /*
+ * Counts those of 'chain' (borrows) that were not received in: their paths begin. Whoever has
+ * them begin otherwise than by nbl_lane_enter_nbl() calls it. Lane thread.
+ */
+void nbl_lane_note_entered(struct nbl_lane *lane, const struct nbl_chain *chain);
+
+/* Counts the one outcome of 'n' (borrows), if it was counted in: its path has ended. Lane thread. */
+void nbl_lane_note_ended(struct nbl_lane *lane, struct nbl *n);
+
+/*
  * Says who gets NBLs of 'origin' back (borrows arg; for modules link.c does). Before the lane
  * runs, or while it is parked.
  */
@@ -445,7 +454,8 @@ int nbl_lane_audit(struct nbl_lane *lane, struct nbl_audit *audit);
 
 /*
  * The same of the pool of 'lane' (borrows), which all lanes share: what the ledger says of its
- * frames against its own count. All lanes at rest, and no other thread at it.
+ * frames against its own count; and how many NBLs of all pools have entered and not ended. All
+ * lanes at rest, and no other thread at it.
  */
 void nbl_pool_memory_audit(const struct nbl_lane *lane, struct nbl_audit *audit);
 

@@ -209,7 +209,7 @@ HP_05_nblpool_shows_quota_and_what_is_free()
 	expect_equal "the adapter's pool" "4096 4096 adapter 0" \
 		"$(figure '.pools[] | select(.frames == 4096) | "\(.frames) \(.frames_free) \(.memory) \(.exhausted)"' nblpool v1)"
 	expect_equal "the same in show" "4096 4096 0 0" "$(show v1 '.pool | "\(.frames) \(.free) \(.held) \(.tx)"')"
-	ctl nblpool v1 >/dev/null
+	expect_match "hidden copies" "  hidden copies $(figure .hidden_copies nblpool v1)$" "$(ctl nblpool v1)"
 }
 
 HP_05_nbllog_is_off_until_it_is_switched_on()

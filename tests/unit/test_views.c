@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_views.c - who has which NBL: the lists, one NBL, the history, and what they do not trust. */
+#include <nbl/derive.h>
+#include <nbl/holding.h>
 #include <nbl/info.h>
 
 #include "stack/history.h"
@@ -367,6 +369,41 @@ START_TEST(PL_05_the_pools_view_shows_quota_what_is_out_and_exhaustion)
 }
 END_TEST
 
+/* Somebody else sees it, too. */
+static void reference_as_another(struct nbl *n, bool ends)
+{
+	uint16_t before = nbl_holder_enter(PROBE_ID + 1);
+
+	if (ends)
+		ck_assert_int_eq(nbl_dereference(n), 0);
+	else
+		nbl_reference(n, false);
+	nbl_holder_enter(before);
+}
+
+START_TEST(AMB_03_the_pools_view_tells_how_many_clones_were_made_deep)
+{
+	struct nbl_view_pools before, after;
+	struct nbl *n, *clone;
+
+	hold_packets(1);
+	n = kept_nbl(0);
+	nbl_view_pools(&before);
+	/* who announced writes gets bytes of his own */
+	nbl_reference(n, true);
+	reference_as_another(n, false);
+	clone = nbl_alloc_clone(n, rig.pool);
+	ck_assert_ptr_nonnull(clone);
+	nbl_view_pools(&after);
+	ck_assert_uint_eq(clone->kind, NBL_KIND_DEEP_CLONE);
+	ck_assert_uint_eq(after.hidden_copies, before.hidden_copies + 1);
+	ck_assert_int_eq(nbl_free_clone(clone), 0);
+	reference_as_another(n, true);
+	ck_assert_int_eq(nbl_dereference(n), 0);
+	end_clean();
+}
+END_TEST
+
 /* ---- history ---- */
 
 START_TEST(HP_05_a_packet_leaves_a_note_at_each_hand_it_passes)
@@ -469,6 +506,7 @@ int main(void)
 		{ HP_05_an_nbl_at_home_is_told_as_home_and_places_beyond_are_refused, 1 },
 		{ HP_05_links_into_memory_of_others_are_told_as_foreign_and_not_followed, 1 },
 		{ PL_05_the_pools_view_shows_quota_what_is_out_and_exhaustion, 1 },
+		{ AMB_03_the_pools_view_tells_how_many_clones_were_made_deep, 1 },
 		{ HP_05_a_packet_leaves_a_note_at_each_hand_it_passes, 1 },
 		{ HP_05_transfers_are_noted_in_order_from_on_to_off, 1 },
 		{ HP_05_the_history_keeps_the_last_transfers_and_is_read_page_by_page, 1 },

@@ -289,4 +289,5 @@ void pools_print(const json_t *adapter)
 		CELLS(t, p, "exhausted", "retreats");
 	}
 	table_print(t, "  ");
+	printf("  hidden copies %" PRIu64 "\n", get_number(adapter, "hidden_copies"));
 }

@@ -261,5 +261,6 @@ json_t *view_pools(struct adapter *a, struct refusal *refusal)
 	pools = json_array();
 	for (uint32_t i = 0; i < reply.pools.n_pools && i < NBL_VIEW_POOLS; i++)
 		json_array_append_new(pools, report_pool_row(&reply.pools.pools[i]));
-	return json_pack("{s:o, s:o}", "name", control_text(a->conf.name), "pools", pools);
+	return json_pack("{s:o, s:o, s:o}", "name", control_text(a->conf.name), "pools", pools,
+			 "hidden_copies", view_number(reply.pools.hidden_copies));
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <nbl/derive.h>
+
 void viewer_begin(struct viewer *v, const struct nbl_lane *lanes, uint32_t n_lanes, uint32_t now_ms)
 {
 	*v = (struct viewer){ .lanes = lanes, .n_lanes = n_lanes, .now_ms = now_ms };
@@ -320,4 +322,5 @@ void nbl_view_pools(struct nbl_view_pools *ret)
 		row->is_heap = p->heap;
 		nbl_pool_get_counts(p, &row->counts);
 	}
+	ret->hidden_copies = nbl_hidden_copies();
 }

@@ -124,6 +124,7 @@ struct nbl_view_pool {
 struct nbl_view_pools {
 	uint32_t n_pools;
 	struct nbl_view_pool pools[NBL_VIEW_POOLS];
+	uint64_t hidden_copies;		/* clones made deep for an announced write (AMB-03) */
 };
 
 /*

@@ -141,6 +141,22 @@ a_rule_that_makes_no_sense_is_refused_by_the_word()
 	expect_equal "modules" 0 "$(ctl -j module list v1 | jq '.modules | length')"
 }
 
+rules_of_a_worker_that_does_not_answer_are_not_waited_for_long()
+{
+	local pid began
+
+	put_in "rule=inbound-ip4 protocol=icmp block"
+	pid=$(worker_of v1)
+	kill -STOP "$pid"
+	began=$SECONDS
+	expect_match "module list" "no worker answers" "$(ctl --timeout 10 module list v1)"
+	expect_between "seconds" 0 5 $((SECONDS - began))
+	kill -CONT "$pid"
+	wait_until "an answer" 5 ctl nblpool v1
+	expect_equal "rules" 1 "$(ctl -j module list v1 | jq '.modules[] | select(.name == "filter") | .filters | length')"
+	take_out
+}
+
 inspecting_out_of_band_holds_pings_and_lets_them_go_on()
 {
 	put_in "callouts=inspect-oob hold-ms=30" "rule=inbound-mac protocol=icmp callout:inspect-oob"
@@ -243,6 +259,7 @@ ctl attach v1 pair v2 >/dev/null
 claim a_rule_blocks_one_port_and_nothing_else
 claim each_rule_tells_how_often_it_matched
 claim a_rule_that_makes_no_sense_is_refused_by_the_word
+claim rules_of_a_worker_that_does_not_answer_are_not_waited_for_long
 claim inspecting_out_of_band_holds_pings_and_lets_them_go_on
 claim inspecting_out_of_band_discards
 claim what_a_callout_injects_and_a_rule_blocks_is_a_loss_with_a_name

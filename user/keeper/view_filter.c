@@ -61,41 +61,50 @@ static json_t *report_rule(struct filter_view_rule *r)
 			 "absorbed", view_number(r->counts.absorbed));
 }
 
-static void report_first(json_t *module, struct filter_view *v)
+/* What a first page tells, without its rules. */
+static json_t *report_first(struct filter_view *v)
 {
 	json_t *callouts = json_array();
 
 	for (uint32_t i = 0; i < v->n_callouts && i < FILTER_MAX_CALLOUTS; i++)
 		json_array_append_new(callouts, report_callout(&v->callouts[i]));
-	json_object_set_new(module, "engine", report_engine(&v->engine));
-	json_object_set_new(module, "callouts", callouts);
-	json_object_set_new(module, "filters", json_array());
+	return json_pack("{s:o, s:o, s:o}", "engine", report_engine(&v->engine),
+			 "callouts", callouts, "filters", json_array());
 }
 
-static void report_filter(struct adapter *a, json_t *module)
+/*
+ * All pages, or NULL: some, or those of a worker and its successor, would be taken for the whole.
+ * A worker that takes its time over each is given up after one has become late.
+ */
+static json_t *report_filter(struct adapter *a)
 {
 	struct worker_request request = { .op = WORKER_VIEW_FILTER };
+	uint64_t end = monotonic_us() + HANDOVER_ANSWER_MS * 1000;
+	uint32_t generation = a->generation;
 	struct worker_reply reply;
+	struct filter_view *v = &reply.filter;
 	struct refusal ignored;
+	json_t *told = NULL;
 
-	for (; request.view.cursor < FILTER_MAX_RULES; request.view.cursor += FILTER_VIEW_RULES) {
-		struct filter_view *v = &reply.filter;
-
-		if (!worker_ask(a, &request, &reply, &ignored))
-			return;
-		if (!request.view.cursor)
-			report_first(module, v);
+	do {
+		if (!worker_ask(a, &request, &reply, &ignored) || a->generation != generation ||
+		    monotonic_us() > end) {
+			json_decref(told);
+			return NULL;
+		}
+		if (!told)
+			told = report_first(v);
 		for (uint32_t i = 0; i < v->n_rules && i < FILTER_VIEW_RULES; i++)
-			json_array_append_new(json_object_get(module, "filters"),
+			json_array_append_new(json_object_get(told, "filters"),
 					      report_rule(&v->rules[i]));
-		if (v->n_rules < FILTER_VIEW_RULES)
-			return;
-	}
+		request.view.cursor += FILTER_VIEW_RULES;
+	} while (v->n_rules >= FILTER_VIEW_RULES && request.view.cursor < FILTER_MAX_RULES);
+	return told;
 }
 
 void view_filter_add(struct adapter *a, json_t *modules)
 {
-	json_t *module;
+	json_t *module, *told;
 	size_t i;
 
 	/* a hung one would keep us waiting */
@@ -104,7 +113,12 @@ void view_filter_add(struct adapter *a, json_t *modules)
 	json_array_foreach(modules, i, module) {
 		const char *name = json_string_value(json_object_get(module, "name"));
 
-		if (name && !strcmp(name, "filter"))
-			report_filter(a, module);
+		if (!name || strcmp(name, "filter"))
+			continue;
+		told = report_filter(a);
+		if (told)
+			json_object_update(module, told);
+		json_decref(told);
+		return;
 	}
 }

@@ -24,7 +24,7 @@ json_t *view_holds(struct adapter *a);
 
 /*
  * Adds to 'modules', of `module list` (borrows), what the module "filter" did by rule and callout,
- * if it is there and a worker answers.
+ * if it is there and one worker tells all of it in time.
  */
 void view_filter_add(struct adapter *a, json_t *modules);
 

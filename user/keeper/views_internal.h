@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* views_internal.h - shared by views.c, view_nbl.c and view_history.c. */
+/* views_internal.h - shared by views.c, view_nbl.c, view_filter.c and view_history.c. */
 #ifndef KEEPER_VIEWS_INTERNAL_H
 #define KEEPER_VIEWS_INTERNAL_H
 

@@ -331,10 +331,11 @@ static inline bool nbl_filter_is_own(const struct nbl_filter *f, const struct nb
  * Sends NBLs of its own down from here, by the port that n->port of each says, or indicates them
  * up (takes, if 0 is returned); 'port' is told to the handlers on the way. They come back, each
  * once, to send_complete() or receive_return(), apart from those of others; with
- * NBL_RECEIVE_RESOURCES they are back on return and no handler is called (RX-12). Nothing moved, the status of each is
- * FAILURE, and they are still the caller's on: -EPERM, counted as a violation, if one
- * does not carry its handle, is not on its account, or is out already; -EOPNOTSUPP without the
- * flag and handler; -ESHUTDOWN in any other state than Running. Lane thread.
+ * NBL_RECEIVE_RESOURCES they are back on return and no handler is called (RX-12). Nothing moved,
+ * the status of each is FAILURE, and they are still the caller's on: -EPERM, counted as a
+ * violation, if one does not carry its handle, is not on its account, or is out already;
+ * -EOPNOTSUPP without the flag and handler; -ESHUTDOWN in any other state than Running. Lane
+ * thread.
  * Rules: SH-02, TX-10, TX-16, FS-06, RX-12.
  */
 static inline int nbl_filter_originate_send(struct nbl_filter *f, struct nbl_chain chain,

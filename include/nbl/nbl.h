@@ -177,7 +177,7 @@ struct nbl {
 	uint8_t kind;				/* enum nbl_kind */
 	uint8_t outcome;			/* enum nbl_outcome, counted when it comes home */
 	uint16_t holder;			/* id of the module that has or had it last */
-	uint16_t port;				/* port number it is to leave by, 0 = the default port */
+	uint16_t port;				/* number of the port to leave by, 0 = the default */
 	int32_t status;				/* Status: enum nbl_status */
 
 	/* the NB and segment every NBL comes with: one cache line */

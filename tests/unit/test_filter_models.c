@@ -431,7 +431,7 @@ START_TEST(CL_12_a_pause_waits_until_a_pended_packet_is_let_go)
 }
 END_TEST
 
-/* A rule that says inspect: lets nobody decide: who would take packets aside is not to send them too. */
+/* A rule that says inspect: lets nobody decide: who would take packets aside sends none. */
 START_TEST(CL_07_under_an_inspecting_rule_a_callout_that_absorbs_lets_packets_pass_once)
 {
 	static const char *const names[] = { "inspect-oob", "modify-oob", "modify-inline" };

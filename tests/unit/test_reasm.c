@@ -326,7 +326,7 @@ START_TEST(padding_behind_the_ip_packet_is_no_payload)
 }
 END_TEST
 
-/* Codepoints of RFC 3168: Not-ECT, ECT(1), ECT(0), CE; by those of the first and the last fragment. */
+/* Codepoints of RFC 3168: Not-ECT, ECT(1), ECT(0), CE; by those of the first and last fragment. */
 static void try_ecn(uint8_t first, uint8_t last, uint8_t version, bool in_order)
 {
 	const struct fix_datagram a = { .version = version, .id = 1, .length = 2 * PART,

@@ -109,7 +109,7 @@ START_TEST(PT_01_the_next_packet_of_a_frame_is_for_no_port)
 }
 END_TEST
 
-/* _i: allocated only; not allocated; more than there are queues; on another lane; no ports at all. */
+/* _i: allocated only; not allocated; more than there are queues; on another lane; no ports. */
 START_TEST(PT_03_a_send_on_a_port_that_is_not_active_fails_and_nothing_moves)
 {
 	struct nbl *n;

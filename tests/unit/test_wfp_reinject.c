@@ -415,7 +415,8 @@ END_TEST
 int main(void)
 {
 	const struct unit_test tests[] = {
-		{ IN_08_each_path_re_enters_at_its_layer_and_forwarded_packets_are_not_classified_again, NBL_N_INJECT_PATHS },
+		{ IN_08_each_path_re_enters_at_its_layer_and_forwarded_packets_are_not_classified_again,
+		  NBL_N_INJECT_PATHS },
 		{ AMB_17_receive_injection_takes_the_ethernet_header_and_classify_shows_what_is_behind_it,
 		  1 },
 		{ IN_08_who_injects_without_asking_is_stopped_at_the_loop_cap_and_counted, 2 },

@@ -34,7 +34,7 @@ struct nbl_memory {
 	size_t size;
 	struct nbl_memory_shape shape;
 	struct nbl_ledger ledger;
-	_Atomic bool *link_down;	/* by side: the keeper knows that packets do not leave there */
+	_Atomic bool *link_down;	/* by side: as the keeper knows, no packets leave there */
 	uint8_t *lane_blocks;
 	uint8_t *frames;
 	size_t frames_size;		/* bytes: the UMEM */

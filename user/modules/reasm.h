@@ -69,7 +69,7 @@ struct reasm_figures {
 	uint64_t n_datagrams;		/* begun */
 	uint64_t n_whole;		/* went on in one piece */
 	uint64_t n_cut;			/* went on in new fragments */
-	/* complete, but passed on in the fragments that came: pool exhausted, or too many would go on */
+	/* complete, but passed on as they came: pool exhausted, or too many would go on */
 	uint64_t n_fallbacks;
 	uint64_t n_evicted;		/* datagrams dropped for the room they took */
 	uint64_t n_timeouts;		/* datagrams dropped for their age */

@@ -310,9 +310,11 @@ static const char *check_send(const struct nbl_binding *b, const struct nbl *n)
 
 static int refuse(struct nbl_chain *chain, enum nbl_status status, int result)
 {
-	for (struct nbl *n = chain->head; n; n = n->next)
-		if (!(n->nbl_flags & NBL_FLAG_BINDING_SENDS))		/* then it is not the sender's to be told */
+	for (struct nbl *n = chain->head; n; n = n->next) {
+		/* one that is out already is not the sender's to be told of */
+		if (!(n->nbl_flags & NBL_FLAG_BINDING_SENDS))
 			n->status = status;
+	}
 	return result;
 }
 

@@ -107,7 +107,8 @@ void nbl_stack_evict(struct nbl_stack *s, uint32_t i)
 
 	pthread_mutex_lock(&s->mutex);
 	id = s->modules[i].id;
-	nbl_stack_pause_all(s, s->pause_timeout_ms < PATIENCE_MS ? s->pause_timeout_ms : PATIENCE_MS);
+	nbl_stack_pause_all(s, s->pause_timeout_ms < PATIENCE_MS ? s->pause_timeout_ms
+								 : PATIENCE_MS);
 	nbl_stack_drop(s, i);
 	nbl_stack_take_back(s, id);
 	nbl_stack_restart_all(s, NULL);

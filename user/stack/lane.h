@@ -265,7 +265,7 @@ uint32_t nbl_lane_run_entered(struct nbl_lane *lane);
  */
 void nbl_lane_note_entered(struct nbl_lane *lane, const struct nbl_chain *chain);
 
-/* Counts the one outcome of 'n' (borrows), if it was counted in: its path has ended. Lane thread. */
+/* Counts the one outcome of 'n' (borrows), if it was counted in: its path ended. Lane thread. */
 void nbl_lane_note_ended(struct nbl_lane *lane, struct nbl *n);
 
 /*

@@ -165,6 +165,25 @@ FS_10_one_that_fails_when_a_module_asked_to_restart_is_told_soon()
 	expect_equal "state" running "$(show v1 .state)"
 }
 
+# A successor puts one after the other in, which restarts those that are in.
+FS_10_one_that_fails_as_a_worker_begins_is_told_as_gone()
+{
+	local pid
+
+	empty_stack
+	pid=$(worker_of v1)
+	ctl module add v1 witness-b tag=b
+	ctl module add v1 witness-a before witness-b tag=a fails-at=2
+	expect_equal "modules" "witness-a witness-b" "$(stack)"
+	kill -KILL "$pid"
+	wait_until "a successor" 5 is_true v1 ".worker.pid != 0 and .worker.pid != $pid"
+	expect_equal "modules" witness-b "$(stack)"
+	flow src s0 dst d0 --rate 5000 --count 100 --size 64
+	expect_flow_whole 100
+	expect_equal "packets of the one that is left" 100 "$(packets_of witness-b)"
+	empty_stack
+}
+
 # The first pause may take a third of the time, and those after it share what is left.
 pauses_that_take_long_do_not_cost_the_worker()
 {
@@ -261,6 +280,7 @@ claim FS_10_nor_is_a_mandatory_one_and_all_is_as_it_was
 claim FS_10_an_optional_one_that_fails_later_is_taken_out_and_the_others_go_on
 claim FS_10_a_mandatory_one_that_fails_later_keeps_the_stack_down_until_it_is_gone
 claim FS_10_one_that_fails_when_a_module_asked_to_restart_is_told_soon
+claim FS_10_one_that_fails_as_a_worker_begins_is_told_as_gone
 claim pauses_that_take_long_do_not_cost_the_worker
 claim FS_11_paths_that_go_past_a_module_are_changed_by_an_option
 claim NX_08_modules_are_told_of_a_link_without_sending_on_it

@@ -93,7 +93,7 @@ struct worker_request {
 
 struct worker_reply {
 	int32_t result;		/* 0 or negative errno */
-	uint32_t number;	/* of the request; 0 = none */
+	uint32_t number;	/* of the request; 0 = none: the stack changed by itself */
 	char text[256];		/* a sentence when result < 0 */
 	uint16_t module_ids[ADAPTER_MAX_MODULES]; /* of the stack now, from the lower port upward */
 	char module_names[ADAPTER_MAX_MODULES][NBL_MODULE_NAME_MAX];

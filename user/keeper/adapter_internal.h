@@ -34,7 +34,7 @@ struct adapter {
 	uint32_t n_lanes;
 
 	struct spawned worker;		/* pid 0: none */
-	sd_event_source *worker_ended;
+	sd_event_source *worker_ended, *worker_says;
 	uint16_t module_ids[ADAPTER_MAX_MODULES];	/* in the order of conf.modules */
 	uint32_t n_asked;		/* number of the last request to a worker */
 	uint32_t generation;		/* workers that ran so far */
@@ -45,7 +45,6 @@ struct adapter {
 
 	const char *bypass;		/* NULL, "start", "dead", "hang", "mandatory" */
 	bool stack_is_down;		/* a mandatory module did not restart: nothing passes */
-	uint64_t news_heard;		/* of the stack, as its figures number them */
 	uint32_t hung_ticks;		/* seconds in a row with packets past a hung worker */
 };
 
@@ -64,9 +63,6 @@ void worker_end(struct adapter *a);
  */
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal);
-
-/* Hears of modules that went, or keep the stack down, without a command. */
-void worker_hear_news(struct adapter *a);
 
 /* ---- bypass.c ---- */
 

@@ -46,7 +46,6 @@ static void look_at(struct adapter *a)
 {
 	bool hung = hangs(a);
 
-	worker_hear_news(a);
 	if (!a->worker.pid || a->stack_is_down)
 		return;
 	a->bypass = hung ? "hang" : NULL;

@@ -83,6 +83,7 @@ static int hand_over(struct adapter *a, enum nbl_takeover takeover)
 static void forget_worker(struct adapter *a)
 {
 	a->worker_ended = sd_event_source_disable_unref(a->worker_ended);
+	a->worker_says = sd_event_source_disable_unref(a->worker_says);
 	close(a->worker.pidfd);
 	close(a->worker.socket);
 	a->worker = (struct spawned){ .pid = 0 };
@@ -96,6 +97,72 @@ static void kill_worker(struct adapter *a)
 	waitid(P_PID, (id_t)a->worker.pid, &info, WEXITED);
 	forget_worker(a);
 }
+
+/* ---- its stack ---- */
+
+static bool is_named(const struct worker_reply *reply, const char *module)
+{
+	for (uint32_t i = 0; i < reply->n_modules && i < ADAPTER_MAX_MODULES; i++)
+		if (!strncmp(reply->module_names[i], module, NBL_MODULE_NAME_MAX))
+			return true;
+	return false;
+}
+
+/*
+ * Forgets modules that the worker has no more, but for the one 'asked'
+ * to be removed (NULL: none). Rule: FS-10.
+ */
+static void forget_modules(struct adapter *a, const struct worker_reply *reply, const char *asked)
+{
+	struct adapter_conf *c = &a->conf;
+	uint32_t i = 0;
+
+	while (i < c->n_modules) {
+		const char *name = c->modules[i].name;
+
+		if (tap_conf_is_tap(&c->modules[i]) || is_named(reply, name) ||
+		    (asked && !strcmp(asked, name))) {
+			i++;
+			continue;
+		}
+		log_warning("%s: module %s did not restart: it is out of the stack", c->name, name);
+		c->n_modules--;
+		memmove(&c->modules[i], &c->modules[i + 1],
+			(c->n_modules - i) * sizeof(c->modules[0]));
+	}
+}
+
+/* What the worker says of its stack: in each message. 'asked' as for forget_modules(). */
+static void note_stack(struct adapter *a, const struct worker_reply *reply, const char *asked)
+{
+	memcpy(a->module_ids, reply->module_ids, sizeof(a->module_ids));
+	forget_modules(a, reply, asked);
+	if (reply->is_down == a->stack_is_down)
+		return;
+	a->stack_is_down = reply->is_down;
+	adapter_set_bypass(a, reply->is_down ? "mandatory" : NULL);
+	if (reply->is_down)
+		log_error("%s: a mandatory module did not restart: nothing passes", a->conf.name);
+	else
+		log_notice("%s: its stack is up again", a->conf.name);
+}
+
+/* Modules that a restart which nobody commanded took out, say; or an answer that came too late. */
+static int worker_says(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct adapter *a = userdata;
+	struct worker_reply reply;
+	int r = handover_receive(fd, &reply, sizeof(reply), 0, NULL, 0, NULL);
+
+	(void)events;
+	if (!r)
+		note_stack(a, &reply, NULL);
+	else if (r != -ETIMEDOUT && r != -EPROTO)
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);	/* it ended */
+	return 0;
+}
+
+/* ---- starting ---- */
 
 static int worker_has_ended(sd_event_source *source, int fd, uint32_t events, void *userdata);
 
@@ -122,6 +189,9 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 				    worker_has_ended, a);
 	if (r >= 0)
 		r = sd_event_source_set_priority(a->worker_ended, ENDED_PRIORITY);
+	if (r >= 0)
+		r = sd_event_add_io(a->keeper->event, &a->worker_says, a->worker.socket, EPOLLIN,
+				    worker_says, a);
 	if (r < 0) {
 		if (!why[0])
 			snprintf(why, why_size, "the worker did not answer (%s)",
@@ -129,8 +199,8 @@ static int start(struct adapter *a, enum nbl_takeover takeover, char *why, size_
 		kill_worker(a);
 		return r;
 	}
-	memcpy(a->module_ids, reply.module_ids, sizeof(a->module_ids));
 	a->stack_is_down = false;
+	note_stack(a, &reply, NULL);
 	a->generation++;
 	return 0;
 }
@@ -240,7 +310,10 @@ static int worker_has_ended(sd_event_source *source, int fd, uint32_t events, vo
 
 /* ---- asking, ending ---- */
 
-/* Late answers to questions given up are not taken for the answer to this one. */
+/*
+ * Other messages, late answers to questions given up among them, are not taken for the answer; what
+ * they say of the stack is noted as that of the answer is.
+ */
 static int exchange(struct adapter *a, const struct worker_request *request,
 		    struct worker_reply *ret)
 {
@@ -261,6 +334,9 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 		if (!r)
 			r = handover_receive(a->worker.socket, ret, sizeof(*ret), (int)(end - now),
 					     NULL, 0, NULL);
+		if (!r)
+			note_stack(a, ret, request->op == WORKER_MODULE_REMOVE ?
+					   request->module.name : NULL);
 	} while (!r && ret->number != numbered.number);
 	/* what it is, a worker wrote */
 	ret->text[sizeof(ret->text) - 1] = '\0';
@@ -271,55 +347,6 @@ static bool only_looks(uint32_t op)
 {
 	return op != WORKER_MODULE_ADD && op != WORKER_MODULE_REMOVE && op != WORKER_MODULE_SET &&
 	       op != WORKER_TAP_OPEN && op != WORKER_TAP_CLOSE;
-}
-
-static bool is_named(const struct worker_reply *reply, const char *module)
-{
-	for (uint32_t i = 0; i < reply->n_modules && i < ADAPTER_MAX_MODULES; i++)
-		if (!strncmp(reply->module_names[i], module, NBL_MODULE_NAME_MAX))
-			return true;
-	return false;
-}
-
-/*
- * Forgets modules that the worker has no more, but for the one 'asked'
- * to be removed (NULL: none). Rule: FS-10.
- */
-static void forget_modules(struct adapter *a, const struct worker_reply *reply, const char *asked)
-{
-	struct adapter_conf *c = &a->conf;
-	uint32_t i = 0;
-
-	while (i < c->n_modules) {
-		const char *name = c->modules[i].name;
-
-		if (tap_conf_is_tap(&c->modules[i]) || is_named(reply, name) ||
-		    (asked && !strcmp(asked, name))) {
-			i++;
-			continue;
-		}
-		log_warning("%s: module %s did not restart: it is out of the stack", c->name, name);
-		c->n_modules--;
-		memmove(&c->modules[i], &c->modules[i + 1],
-			(c->n_modules - i) * sizeof(c->modules[0]));
-	}
-}
-
-/* What the worker says of its stack. */
-static void note_stack(struct adapter *a, const struct worker_request *request,
-		       const struct worker_reply *reply)
-{
-	memcpy(a->module_ids, reply->module_ids, sizeof(a->module_ids));
-	forget_modules(a, reply,
-		       request->op == WORKER_MODULE_REMOVE ? request->module.name : NULL);
-	if (reply->is_down == a->stack_is_down)
-		return;
-	a->stack_is_down = reply->is_down;
-	adapter_set_bypass(a, reply->is_down ? "mandatory" : NULL);
-	if (reply->is_down)
-		log_error("%s: a mandatory module did not restart: nothing passes", a->conf.name);
-	else
-		log_notice("%s: its stack is up again", a->conf.name);
 }
 
 /*
@@ -333,21 +360,6 @@ static void kill_undecided(struct adapter *a)
 
 	kill(a->worker.pid, SIGKILL);
 	poll(&ended, 1, HANDOVER_ANSWER_MS);
-}
-
-/* Asks after changes of the stack that nobody asked for: once each, an answer or none. */
-void worker_hear_news(struct adapter *a)
-{
-	const struct worker_request request = { .op = WORKER_VIEW_POOLS };
-	static struct nbl_lane_figures lane;
-	struct worker_reply reply;
-	struct refusal ignored;
-
-	nbl_figures_read(nbl_memory_lane_block(&a->memory, 0), &lane);
-	if (!a->worker.pid || lane.n_news == a->news_heard)
-		return;
-	a->news_heard = lane.n_news;
-	worker_ask(a, &request, &reply, &ignored);	/* which notes what the worker says */
 }
 
 static void refuse_unanswered(const struct adapter *a, int error, struct refusal *refusal)
@@ -402,7 +414,6 @@ bool worker_ask(struct adapter *a, const struct worker_request *request, struct 
 			kill_undecided(a);
 		return false;
 	}
-	note_stack(a, request, ret);
 	if (ret->result < 0) {
 		if (strstr(ret->text, "Try: "))
 			snprintf(sentence, sizeof(sentence), "%s: %s", a->conf.name, ret->text);

@@ -72,7 +72,6 @@ struct nbl_lane_figures {
 	uint64_t frames[NBL_N_FRAME_STATES];
 	uint64_t violations;		/* impossible ledger moves, unbelievable ring entries */
 	uint64_t sleeps, kicks;
-	uint64_t n_news;		/* changes of the stack that the keeper did not ask for */
 	struct nbl_module_figures modules[NBL_MAX_MODULES + 1];		/* by id */
 	uint64_t drops[NBL_N_PLACES][NBL_N_OUTCOMES];
 	/* of this lane, lower ones first */

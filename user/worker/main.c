@@ -38,6 +38,15 @@ static int begin(struct worker *w, int socket)
 	return reply_to(socket, &reply) < 0 ? -EPIPE : r;
 }
 
+/* A message that answers nothing: what the stack is now. */
+static int tell_stack(const struct worker *w, int socket)
+{
+	struct worker_reply reply = { .number = 0 };
+
+	worker_name_modules(w, &reply);
+	return reply_to(socket, &reply);
+}
+
 /* Until told to stop, or the keeper is gone. True if told, by that request (fills). */
 static bool serve(struct worker *w, int socket, struct worker_request *ret_stop)
 {
@@ -49,7 +58,8 @@ static bool serve(struct worker *w, int socket, struct worker_request *ret_stop)
 		int fd, r;
 
 		tap_wait(w->tap, socket, TICK_MS);
-		worker_tick(w);
+		if (worker_tick(w) && tell_stack(w, socket) < 0)
+			return false;
 		r = handover_receive(socket, &request, sizeof(request), 0, &fd, 1, &n_fds);
 		if (r == -ETIMEDOUT)
 			continue;
@@ -85,6 +95,7 @@ int main(void)
 		struct worker_reply reply = { .number = stop.number };
 		uint32_t left = worker_time_left(stop.until_ms);
 
+		worker_name_modules(&w, &reply);
 		worker_finish(&w, left < FINISH_MS ? left : FINISH_MS);
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}

@@ -301,17 +301,13 @@ int worker_start(struct worker *w)
 	return 0;
 }
 
-void worker_tick(struct worker *w)
+bool worker_tick(struct worker *w)
 {
 	uint32_t had = w->stack.n_modules;
 	bool was_down = w->stack.is_down;
 
 	nbl_stack_tick(&w->stack, (uint32_t)now_ms());
-	if (w->stack.n_modules == had && w->stack.is_down == was_down)
-		return;
-	park_all(w);
-	w->lanes[0].figures.n_news++;
-	unpark_all(w);
+	return w->stack.n_modules != had || w->stack.is_down != was_down;
 }
 
 static int remove_module(struct worker *w, const char *name, bool force, char *why, size_t why_size)
@@ -506,16 +502,16 @@ static bool is_drained(const struct worker *w)
 void worker_finish(struct worker *w, uint32_t timeout_ms)
 {
 	uint64_t until = now_ms() + timeout_ms;
-	bool drained = false;
+	bool drained;
 
-	while (!drained && now_ms() < until) {
+	do {
 		park_all(w);
 		nbl_stack_flush(&w->stack);
 		drained = is_drained(w);
 		unpark_all(w);
 		if (!drained)
 			wait_a_moment();
-	}
+	} while (!drained && now_ms() < until);
 	for (uint32_t i = 0; i < w->n_lanes; i++)
 		nbl_lane_stop(&w->lanes[i]);
 }

@@ -38,9 +38,9 @@ NBL_MUST_CHECK int worker_start(struct worker *w);	/* starts the lanes */
 
 /*
  * What has to be done now and then, while lanes run: restarts that modules want, their limits.
- * What that changed in the stack, the figures say that there is news.
+ * True if that changed which modules are in the stack, or whether it is down: the keeper is to know.
  */
-void worker_tick(struct worker *w);
+bool worker_tick(struct worker *w);
 
 /*
  * Does one request (borrows; takes 'fd', the descriptor that came with it or -1; fills ret).

@@ -212,7 +212,7 @@ static int prepare(struct nbl_stack *s, struct nbl_stack_module *sm,
 		return r;
 	}
 	nbl_stack_go(s, sm, NBL_MODULE_ATTACHED);
-	if (!sm->id)
+	if (!sm->id || !id_is_unused(s, sm->id))
 		sm->id = unused_id(s);
 	r = make_filters(s, sm);
 	if (r < 0) {
@@ -222,8 +222,8 @@ static int prepare(struct nbl_stack *s, struct nbl_stack_module *sm,
 	return r;
 }
 
-static int may_insert(const struct nbl_stack *s, uint16_t id, const struct nbl_module *module,
-		      char *error, size_t error_size)
+static int may_insert(const struct nbl_stack *s, const struct nbl_module *module, char *error,
+		      size_t error_size)
 {
 	if (s->n_modules == NBL_MAX_MODULES) {
 		snprintf(error, error_size, "the stack is full: %d modules", NBL_MAX_MODULES);
@@ -232,10 +232,6 @@ static int may_insert(const struct nbl_stack *s, uint16_t id, const struct nbl_m
 	if (nbl_stack_find(s, module->name) >= 0) {
 		snprintf(error, error_size, "module %s is in the stack already", module->name);
 		return -EEXIST;
-	}
-	if (id && !id_is_unused(s, id)) {
-		snprintf(error, error_size, "module %s cannot have id %u", module->name, id);
-		return -EINVAL;
 	}
 	return nbl_module_check(module, error, error_size);
 }
@@ -247,7 +243,7 @@ static int insert(struct nbl_stack *s, uint16_t id, const struct nbl_module *mod
 	struct nbl_stack_module sm = { .module = module, .id = id,
 				       .settings = NBL_MODULE_SETTINGS_DEFAULT };
 	const struct nbl_module *failed = NULL;
-	int r = may_insert(s, id, module, error, error_size);
+	int r = may_insert(s, module, error, error_size);
 
 	if (!r)
 		r = prepare(s, &sm, options, n_options, error, error_size);

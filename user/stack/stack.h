@@ -96,8 +96,8 @@ NBL_MUST_CHECK int nbl_stack_insert(struct nbl_stack *s, const struct nbl_module
 				    uint32_t position, char *error, size_t error_size);
 
 /*
- * The same with the id that the module had under a worker before, whose figures are read on:
- * 1 .. NBL_MAX_MODULES, or 0 for any that is free. -EINVAL too if another has that id.
+ * The same with the id that the module had under a worker before, whose figures are read on;
+ * with any that is free if it is none of 1 .. NBL_MAX_MODULES, or another module's.
  */
 NBL_MUST_CHECK int nbl_stack_insert_as(struct nbl_stack *s, uint16_t id,
 				       const struct nbl_module *module,

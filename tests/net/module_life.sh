@@ -172,15 +172,16 @@ FS_10_one_that_fails_as_a_worker_begins_is_told_as_gone()
 
 	empty_stack
 	pid=$(worker_of v1)
-	ctl module add v1 witness-b tag=b
+	ctl module add v1 witness-c tag=c
+	ctl module add v1 witness-b before witness-c tag=b
 	ctl module add v1 witness-a before witness-b tag=a fails-at=2
-	expect_equal "modules" "witness-a witness-b" "$(stack)"
+	expect_equal "modules" "witness-a witness-b witness-c" "$(stack)"
 	kill -KILL "$pid"
 	wait_until "a successor" 5 is_true v1 ".worker.pid != 0 and .worker.pid != $pid"
-	expect_equal "modules" witness-b "$(stack)"
+	expect_equal "modules" "witness-b witness-c" "$(stack)"
 	flow src s0 dst d0 --rate 5000 --count 100 --size 64
 	expect_flow_whole 100
-	expect_equal "packets of the one that is left" 100 "$(packets_of witness-b)"
+	expect_equal "packets of the one above it" 100 "$(packets_of witness-b)"
 	empty_stack
 }
 

@@ -225,8 +225,10 @@ static int set_up(struct worker *w, const struct handover *h, int *sockets, char
 	nbl_stack_init(&w->stack, w->lanes, w->n_lanes);
 	w->stack.pause_timeout_ms = PAUSE_MS;
 	w->stack.fail_closed = h->fail_closed;
+	/* each on top: one below may have dropped out meanwhile */
 	for (uint32_t i = 0; i < h->n_modules && !r; i++)
-		r = add_module(w, h->module_ids[i], &h->modules[i], i, why, why_size);
+		r = add_module(w, h->module_ids[i], &h->modules[i], w->stack.n_modules, why,
+			       why_size);
 	if (!r)
 		r = nbl_bindings_new(w->lanes, w->n_lanes, &w->bindings);
 	if (!r) {

@@ -165,6 +165,20 @@ FS_10_one_that_fails_when_a_module_asked_to_restart_is_told_soon()
 	expect_equal "state" running "$(show v1 .state)"
 }
 
+# The worker hears of it only when all have paused and restarted.
+FS_10_one_that_fails_while_it_is_to_be_removed_is_gone()
+{
+	empty_stack
+	ctl module add v1 witness-a tag=a fails-at=3
+	ctl module add v1 witness-b tag=slow asks=10 slow=700
+	flow_start src s0 dst d0 --rate 1000 --count 1 --size 64
+	wait_until "the pause" 5 grep -q "^witness slow: pause" "$work/nbld.log"
+	refused "module witness-a is not in the stack" ctl module remove v1 witness-a
+	expect_equal "modules" witness-b "$(stack)"
+	flow_end
+	empty_stack
+}
+
 # A successor puts one after the other in, which restarts those that are in.
 FS_10_one_that_fails_as_a_worker_begins_is_told_as_gone()
 {
@@ -281,6 +295,7 @@ claim FS_10_nor_is_a_mandatory_one_and_all_is_as_it_was
 claim FS_10_an_optional_one_that_fails_later_is_taken_out_and_the_others_go_on
 claim FS_10_a_mandatory_one_that_fails_later_keeps_the_stack_down_until_it_is_gone
 claim FS_10_one_that_fails_when_a_module_asked_to_restart_is_told_soon
+claim FS_10_one_that_fails_while_it_is_to_be_removed_is_gone
 claim FS_10_one_that_fails_as_a_worker_begins_is_told_as_gone
 claim pauses_that_take_long_do_not_cost_the_worker
 claim FS_11_paths_that_go_past_a_module_are_changed_by_an_option

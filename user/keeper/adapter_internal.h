@@ -59,7 +59,7 @@ void worker_end(struct adapter *a);
 /*
  * Asks the worker and waits at most HANDOVER_ANSWER_MS (fills ret); if it is ended from outside
  * meanwhile, its successor, but not for WORKER_TAP_OPEN. False with 'refusal' filled. Modules that
- * the worker says it has no longer, other than the one to be removed, are forgotten.
+ * the worker says it has no longer, other than the one it removed as asked, are forgotten.
  */
 bool worker_ask(struct adapter *a, const struct worker_request *request, struct worker_reply *ret,
 		struct refusal *refusal);

@@ -122,7 +122,10 @@ bool adapter_module_remove(struct adapter *a, const char *module, bool force,
 	request.module = a->conf.modules[at];
 	if (!worker_ask(a, &request, &reply, refusal))
 		return false;
-	forget_module(a, position_of(a, request.module.name));
+	/* as a worker says: if it said before that there is none, that is forgotten already */
+	at = position_of(a, request.module.name);
+	if (at >= 0)
+		forget_module(a, at);
 	return true;
 }
 

@@ -109,10 +109,11 @@ static bool is_named(const struct worker_reply *reply, const char *module)
 }
 
 /*
- * Forgets modules that the worker has no more, but for the one 'asked'
- * to be removed (NULL: none). Rule: FS-10.
+ * Forgets modules that the worker has no more, but for the one 'removed'
+ * by command (NULL: none). Rule: FS-10.
  */
-static void forget_modules(struct adapter *a, const struct worker_reply *reply, const char *asked)
+static void forget_modules(struct adapter *a, const struct worker_reply *reply,
+			   const char *removed)
 {
 	struct adapter_conf *c = &a->conf;
 	uint32_t i = 0;
@@ -121,7 +122,7 @@ static void forget_modules(struct adapter *a, const struct worker_reply *reply, 
 		const char *name = c->modules[i].name;
 
 		if (tap_conf_is_tap(&c->modules[i]) || is_named(reply, name) ||
-		    (asked && !strcmp(asked, name))) {
+		    (removed && !strcmp(removed, name))) {
 			i++;
 			continue;
 		}
@@ -132,11 +133,11 @@ static void forget_modules(struct adapter *a, const struct worker_reply *reply, 
 	}
 }
 
-/* What the worker says of its stack: in each message. 'asked' as for forget_modules(). */
-static void note_stack(struct adapter *a, const struct worker_reply *reply, const char *asked)
+/* What the worker says of its stack: in each message. 'removed' as for forget_modules(). */
+static void note_stack(struct adapter *a, const struct worker_reply *reply, const char *removed)
 {
 	memcpy(a->module_ids, reply->module_ids, sizeof(a->module_ids));
-	forget_modules(a, reply, asked);
+	forget_modules(a, reply, removed);
 	if (reply->is_down == a->stack_is_down)
 		return;
 	a->stack_is_down = reply->is_down;
@@ -319,6 +320,7 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 {
 	struct worker_request numbered = *request;
 	uint64_t end = monotonic_us() / 1000 + HANDOVER_ANSWER_MS, now;
+	bool is_answer = false;
 	int r;
 
 	numbered.until_ms = end;
@@ -334,10 +336,12 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 		if (!r)
 			r = handover_receive(a->worker.socket, ret, sizeof(*ret), (int)(end - now),
 					     NULL, 0, NULL);
+		is_answer = !r && ret->number == numbered.number;
 		if (!r)
-			note_stack(a, ret, request->op == WORKER_MODULE_REMOVE ?
+			note_stack(a, ret, is_answer && !ret->result &&
+					   request->op == WORKER_MODULE_REMOVE ?
 					   request->module.name : NULL);
-	} while (!r && ret->number != numbered.number);
+	} while (!r && !is_answer);
 	/* what it is, a worker wrote */
 	ret->text[sizeof(ret->text) - 1] = '\0';
 	return r;

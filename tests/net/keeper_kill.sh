@@ -133,6 +133,16 @@ a_worker_that_fails_closed_filters_on_without_a_keeper()
 	pair_is_as_before
 }
 
+# Of what it does not understand it would not know what stays.
+what_another_version_wrote_is_not_passed_over_in_silence()
+{
+	stop "$(nbld_pid)"
+	echo '{"schema": 1, "workers": [], "legs": [{"nic": "v0", "nic_ifindex": 2}], "wires": [], "vlans": []}' \
+		>"$work/nbld.sock.state"
+	nbld_start host
+	expect_match "nbld's log" "nbld.sock.state: written by another version of nbld.* Try: " "$(cat "$work/nbld.log")"
+}
+
 test_begin iperf3 socat ping ethtool nbl-gen nbl-sink
 topology_host
 topology_pair 1
@@ -150,3 +160,4 @@ claim a_host_with_both_keeper_and_worker_killed_stays_reachable
 claim a_pair_passes_on_by_the_wire_without_a_keeper
 claim a_new_keeper_brings_the_pair_back
 claim a_worker_that_fails_closed_filters_on_without_a_keeper
+claim what_another_version_wrote_is_not_passed_over_in_silence

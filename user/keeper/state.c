@@ -18,6 +18,7 @@
 
 #include "edge/log.h"
 
+#define SCHEMA 2		/* of the file: another with each change of it */
 #define WORKER_ENDS_MS 300	/* one that is about to, by itself; then once more when killed */
 
 static json_t *tc_to_json(const struct tc_note *n)
@@ -123,8 +124,8 @@ static json_t *to_json(const struct keeper *k)
 					"ctag", u->ctag_was_on, "stag", u->stag_was_on));
 		}
 	}
-	return json_pack("{s:i s:o s:o s:o s:o}", "schema", 1, "workers", workers, "legs", legs,
-			 "wires", wires, "vlans", vlans);
+	return json_pack("{s:i s:o s:o s:o s:o}", "schema", SCHEMA, "workers", workers,
+			 "legs", legs, "wires", wires, "vlans", vlans);
 }
 
 void state_save(const struct keeper *k)
@@ -186,6 +187,10 @@ void keeper_restore_leftovers(struct keeper *k)
 	if (!o)
 		log_error("%s: not readable: what an nbld before left on interfaces stays there",
 			  k->state_path);
+	else if (json_integer_value(json_object_get(o, "schema")) != SCHEMA)
+		log_error("%s: written by another version of nbld: what that one left on "
+			  "interfaces may stay there. Try: tc filter show dev IF, ingress and "
+			  "egress, and ip link", k->state_path);
 	json_array_foreach(json_object_get(o, "workers"), i, entry)
 		end_worker((pid_t)json_integer_value(entry));
 	json_array_foreach(json_object_get(o, "legs"), i, entry) {

@@ -452,6 +452,23 @@ FIX_UNUSED static struct nbl *part(const struct fix_datagram *g, uint32_t i)
 	return fix_fragment(g, i * PART, length, i * PART + length != g->length);
 }
 
+/* 'n' with everything from byte 'at' on in a second segment. */
+FIX_UNUSED static struct nbl *split(struct nbl *n, uint32_t at)
+{
+	struct nbl_segment *second = &fix.seconds[n->segment.frame];
+	uint32_t length = n->nb.data_length - at;
+	uint8_t *base = n->segment.base + FIX_HEADROOM + at;
+
+	memmove(base + 16, base, length);
+	memset(base, 0xee, 16);
+	*second = (struct nbl_segment){ .base = base + 16, .length = length,
+					.frame = n->segment.frame };
+	n->segment.length = FIX_HEADROOM + at;
+	n->segment.next = second;
+	ck_assert(nbl_nb_is_sound(&n->nb));
+	return n;
+}
+
 /* IP length of the longest of these. */
 FIX_UNUSED static uint32_t longest(const struct fix_datagram *g)
 {

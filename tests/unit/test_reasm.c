@@ -278,23 +278,6 @@ START_TEST(datagrams_that_differ_in_anything_are_not_mixed)
 }
 END_TEST
 
-/* 'n' with everything from byte 'at' on in a second segment. */
-static struct nbl *split(struct nbl *n, uint32_t at)
-{
-	struct nbl_segment *second = &fix.seconds[n->segment.frame];
-	uint32_t length = n->nb.data_length - at;
-	uint8_t *base = n->segment.base + FIX_HEADROOM + at;
-
-	memmove(base + 16, base, length);
-	memset(base, 0xee, 16);
-	*second = (struct nbl_segment){ .base = base + 16, .length = length,
-					.frame = n->segment.frame };
-	n->segment.length = FIX_HEADROOM + at;
-	n->segment.next = second;
-	ck_assert(nbl_nb_is_sound(&n->nb));
-	return n;
-}
-
 START_TEST(DM_04_headers_and_payload_may_lie_in_two_segments_wherever_they_part)
 {
 	const struct fix_datagram *g = &shapes[_i];

@@ -240,25 +240,46 @@ START_TEST(RFC_7112_a_fragment_in_a_fragment_hides_the_transport_header)
 }
 END_TEST
 
+/* Part 'i' of 'g' with an extension header in each 8 bytes of options. */
+static struct nbl *part_with_headers(const struct fix_datagram *g, uint32_t i)
+{
+	struct nbl *n = part(g, i);
+	uint8_t *options = nbl_nb_data(&n->nb) + 14 + 40;
+
+	for (int at = 0; at < g->n_options; at += 8) {
+		options[at] = at + 8 < g->n_options ? IPPROTO_DSTOPTS : IPPROTO_FRAGMENT;
+		options[at + 1] = 0;
+	}
+	return n;
+}
+
 START_TEST(no_number_of_extension_headers_hides_a_fragment)
 {
 	struct fix_datagram g = { .version = 6, .id = 1, .length = 2 * PART,
 				  .n_options = (uint8_t)(8 * (_i + 1)) };
 
 	fix_open("");
-	for (uint32_t i = 0; i < 2; i++) {
-		struct nbl *n = part(&g, i);
-		uint8_t *options = nbl_nb_data(&n->nb) + 14 + 40;
-
-		for (int at = 0; at < g.n_options; at += 8) {
-			options[at] = at + 8 < g.n_options ? IPPROTO_DSTOPTS : IPPROTO_FRAGMENT;
-			options[at + 1] = 0;
-		}
-		fix_give(REASM_UP, n);
-	}
+	for (uint32_t i = 0; i < 2; i++)
+		fix_give(REASM_UP, part_with_headers(&g, i));
 	/* beyond REASM_MAX_HEADER they are dropped, but seen */
 	ck_assert_uint_eq(fix_figures()->n_fragments, 2);
 	ck_assert_uint_eq(fix_figures()->n_cut + dropped(REASM_HEADER) / 2, 1);
+	fix_close();
+}
+END_TEST
+
+START_TEST(extension_headers_are_seen_through_wherever_segments_part)
+{
+	struct fix_datagram g = { .version = 6, .id = 1, .length = 2 * PART, .n_options = 40 };
+
+	fix_open("");
+	for (uint32_t at = 1; at < header_of(&g) + 60; at++) {
+		for (uint32_t i = 0; i < 2; i++)
+			fix_give(REASM_UP, split(part_with_headers(&g, i), at));
+		ck_assert_uint_eq(fix_figures()->n_fragments, 2 * at);
+		ck_assert_uint_eq(fix_figures()->n_cut, at);
+		fix_end_all();
+	}
 	fix_close();
 }
 END_TEST
@@ -499,6 +520,7 @@ int main(void)
 		{ RFC_7112_ipv6_extension_headers_must_end_in_the_first_fragment, 5 },
 		{ RFC_7112_a_fragment_in_a_fragment_hides_the_transport_header, 2 },
 		{ no_number_of_extension_headers_hides_a_fragment, 30 },
+		{ extension_headers_are_seen_through_wherever_segments_part, 1 },
 		{ fragments_must_agree_on_the_end, 3 },
 		{ a_whole_that_only_its_headers_make_too_long_is_dropped, 2 },
 		{ a_fragment_whose_header_lies_is_dropped_alone, 5 },

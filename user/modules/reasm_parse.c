@@ -58,11 +58,19 @@ static bool is_extension(uint8_t type)
 static bool skip_extensions(const struct nbl_nb *nb, uint32_t end, uint8_t *type, uint32_t *at,
 			    uint32_t *named_at)
 {
+	struct nbl_nb rest = *nb;	/* moves along, so that no step begins in front again */
+	uint32_t rest_at = 0;
 	uint8_t storage[2];
 
 	while (is_extension(*type)) {
-		const uint8_t *header = reasm_bytes_at(nb, *at, 2, storage);
+		const uint8_t *header;
 
+		if (NBL_UNLIKELY(*at - rest_at >= nbl_nb_segment_room(&rest))) {
+			if (nbl_nb_advance(&rest, *at - rest_at, false) < 0)
+				return false;
+			rest_at = *at;
+		}
+		header = reasm_bytes_at(&rest, *at - rest_at, 2, storage);
 		if (!header || (header[1] + 1u) * 8 > end - *at)
 			return false;
 		*type = header[0];

@@ -91,6 +91,8 @@ START_TEST(DM_02_a_packet_of_three_entries_is_one_nbl_with_one_nb_of_three_segme
 	ck_assert_uint_eq(outcome(NBL_OUTCOME_CONSUMED), 2);
 	ck_assert_uint_eq(outcome(NBL_OUTCOME_TO_HOST), !!_i);
 	ck_assert_uint_eq(outcome(NBL_OUTCOME_RETURNED), 2 - !!_i);
+	ck_assert_uint_eq(rig.lane.figures.drops[probe.filter->id][NBL_OUTCOME_RETURNED],
+			  2 - !!_i);
 	ck_assert_uint_eq(frames_at_home(), 256);
 	end_whole(0);
 }

@@ -97,20 +97,20 @@ static void bring_other(struct nbl_lane *lane, struct nbl *n, struct nbl_chain *
 		return;
 	}
 	nbl_lane_note_ended(lane, n);
+	origin = ends_at(lane, n);
+	if (n->kind == NBL_KIND_REASSEMBLED && origin == NBL_ORIGIN_PORT) {
+		/* received in several frames, of which the first is counted for all (DM-02) */
+		n->parent->outcome = n->outcome;
+		n->parent->holder = n->holder;
+	}
 	if (n->kind != NBL_KIND_RECEIVE)
 		n->holder = NBL_PLACE_WORKER;	/* nor does who passed it on last own it (RF-06) */
-	origin = ends_at(lane, n);
 	if (lane->ends[origin].end) {
 		nbl_chain_append(&ended[origin], n);
 		return;
 	}
 	if (is_from(lane, n))
 		nbl_lane_mark_kept(lane, n);
-	if (n->kind == NBL_KIND_REASSEMBLED && origin == NBL_ORIGIN_PORT) {
-		/* received in several frames, of which the first is counted for all (DM-02) */
-		n->parent->outcome = n->outcome;
-		n->parent->holder = n->holder;
-	}
 	nbl_release(n);
 }
 

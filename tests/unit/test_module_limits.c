@@ -5,6 +5,10 @@
  */
 #include "unit/module_fixture.h"
 
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1u << 0)
+#endif
+
 /* Module b with one option, over a; a and c see everything pass. */
 static void begin_limited(const char *key, const char *value)
 {
@@ -327,6 +331,75 @@ START_TEST(what_others_hold_stays_theirs_when_one_is_taken_out_by_force)
 }
 END_TEST
 
+#define N_OTHERS 20u
+
+/* Packets of two ring entries each. */
+static void deliver_in_two(uint32_t n)
+{
+	struct nbl_ring *rx = &rig.lane.queues[0].q.rx.ring;
+	uint8_t bytes[600] = { 0 };
+
+	for (uint32_t i = 0; i < 2 * n; i++) {
+		uint32_t slot = *rx->producer & (rx->size - 1);
+
+		ck_assert(nbl_mem_port_deliver(rig.ports[0], bytes, sizeof(bytes)));
+		if (i % 2 == 0)
+			((struct xdp_desc *)rx->entries)[slot].options = XDP_PKT_CONTD;
+	}
+}
+
+static void count_failed(void *arg, struct nbl_lane *lane, struct nbl_chain chain)
+{
+	struct nbl *n;
+
+	while ((n = nbl_chain_pop(&chain))) {
+		*(uint32_t *)arg += n->status == NBL_STATUS_FAILURE;
+		ck_assert_int_eq(nbl_free(n), 0);
+	}
+}
+
+static void enter_sends(uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct nbl *one;
+
+		ck_assert_int_eq(nbl_pool_alloc_data(rig.pool, rig.pool, 60, &one), 0);
+		one->source_handle = NBL_HANDLE_BINDING;
+		nbl_lane_enter_nbl(&rig.lane, NBL_ENTRY_SEND, one);
+	}
+}
+
+/* _i: received in pieces, or sent by a binding. */
+START_TEST(what_is_no_received_frame_comes_home_too_when_its_holder_is_taken_out_by_force)
+{
+	uint32_t n_failed = 0;
+	struct nbl_pool_counts counts;
+	uint16_t id;
+
+	begin_limited("max-share", "100");
+	id = actors[1].f->id;
+	nbl_lane_set_end(&rig.lane, NBL_ORIGIN_BINDING, count_failed, &n_failed);
+	if (_i)
+		enter_sends(N_OTHERS);
+	else
+		deliver_in_two(N_OTHERS);
+	rig_turn(&rig);
+	ck_assert_int_eq(actors[1].f->held, N_OTHERS);
+	nbl_stack_evict(&rig.stack, 1);
+	rig_turn(&rig);
+	ck_assert_uint_eq(rig.lane.figures.frames[NBL_FRAME_HELD], 0);
+	ck_assert_uint_eq(drops_at(id), _i ? 0 : N_OTHERS);
+	ck_assert_int_eq(rig.lane.figures.originated.in_flight, 0);
+	ck_assert_uint_eq(rig.lane.figures.originated.outcomes[NBL_OUTCOME_MODULE_LIMIT],
+			  _i ? N_OTHERS : 0);
+	ck_assert_uint_eq(n_failed, _i ? N_OTHERS : 0);
+	nbl_pool_get_counts(rig.pool, &counts);
+	ck_assert_uint_eq(counts.nbls_free, counts.n_nbls);
+	rig_check(&rig);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -342,6 +415,7 @@ int main(void)
 		  1 },
 		{ a_module_that_lets_nothing_go_is_taken_out_and_every_frame_comes_home, 1 },
 		{ what_others_hold_stays_theirs_when_one_is_taken_out_by_force, 1 },
+		{ what_is_no_received_frame_comes_home_too_when_its_holder_is_taken_out_by_force, 2 },
 	};
 
 	return rig_run("module_limits", tests, N_ELEMENTS(tests));

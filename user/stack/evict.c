@@ -2,9 +2,10 @@
 /*
  * evict.c - taking out a module that does not let go (HP-04).
  *
- * What it has is known three ways: as the owner of received packets, by the holder noted in
- * them; as the one who referenced them, by their reference holders; and by the account that
- * clones and copies are on. Its own code is asked first: detach() may free what it knows of.
+ * What it has is known four ways: as the owner of received packets, by the holder noted in
+ * them; as the one who referenced them, by their reference holders; by the account that clones
+ * and copies are on; and of others' NBLs that were handed to it, by the holder noted in those.
+ * Its own code is asked first: detach() may free what it knows of.
  */
 #include "core/nbl_internal.h"
 #include "stack/hops.h"
@@ -53,36 +54,60 @@ static void take_from(struct nbl_lane *lane, uint16_t id)
 	}
 }
 
-/* Some NBLs of the adapter's pool on its account. */
+/* Some NBLs of the adapter's pool that it has. */
 struct left {
 	struct nbl *nbls[NBL_BURST];
 	uint32_t n;
 	uint16_t id;
 };
 
+/* True if 'n' is not its own, and in its hands: received in pieces, injected, or a binding's. */
+static bool was_handed_to(const struct nbl *n, uint16_t id)
+{
+	bool is_in_pieces = n->kind == NBL_KIND_REASSEMBLED &&
+			    nbl_handle_origin(n->source_handle) == NBL_ORIGIN_PORT;
+
+	/* what another module originated only that one could end (SH-05) */
+	return n->holder == id && (is_in_pieces || (n->has_entered && !n->is_out));
+}
+
 static void note_left(void *arg, const struct nbl *n, const struct nbl_pins *pins)
 {
 	struct left *left = arg;
-
 	/* what it originated or injected comes back by itself, and ends then */
-	if (left->n < NBL_BURST && pins->charged_to == left->id && pins->owner_pending &&
-	    !n->has_entered)
+	bool is_own = pins->charged_to == left->id && !n->has_entered;
+
+	if (left->n < NBL_BURST && pins->owner_pending && (is_own || was_handed_to(n, left->id)))
 		left->nbls[left->n++] = (struct nbl *)(uintptr_t)n;
+}
+
+static void let_go(struct nbl_lane *lane, struct nbl *n, uint16_t id)
+{
+	struct nbl_chain chain = NBL_CHAIN_EMPTY;
+
+	if (!was_handed_to(n, id)) {
+		nbl_release(n);
+		return;
+	}
+	n->outcome = NBL_OUTCOME_MODULE_LIMIT;
+	n->status = NBL_STATUS_FAILURE;
+	nbl_chain_append(&chain, n);
+	nbl_lane_bring_home(lane, chain, id);
 }
 
 /*
  * They must not go home while they are visited: some at a
  * time, and without memory of its own (FS-07).
  */
-static void take_from_pool(struct nbl_pool *pool, uint16_t id)
+static void take_from_pool(struct nbl_lane *lane, uint16_t id)
 {
 	struct left left = { .id = id };
 
 	do {
 		left.n = 0;
-		nbl_pool_visit(pool, note_left, &left);
+		nbl_pool_visit(lane->pool, note_left, &left);
 		for (uint32_t i = 0; i < left.n; i++)
-			nbl_release(left.nbls[i]);
+			let_go(lane, left.nbls[i], id);
 	} while (left.n == NBL_BURST);
 }
 
@@ -94,7 +119,7 @@ void nbl_stack_take_back(struct nbl_stack *s, uint16_t id)
 		struct nbl_lane *lane_before = nbl_lane_enter(&s->lanes[l]);
 
 		if (!l && s->lanes[l].pool)
-			take_from_pool(s->lanes[l].pool, id);
+			take_from_pool(&s->lanes[l], id);
 		take_from(&s->lanes[l], id);
 		nbl_lane_enter(lane_before);
 	}

@@ -187,9 +187,15 @@ static void holder_count(const void *context, struct nbl_callout_kind_counts *re
 	memset(ret, 0, sizeof(*ret));
 }
 
+/* It has something to do, but not soon. */
+static uint64_t holder_run(void *context, uint64_t now_ns)
+{
+	return now_ns + 3600000000000;
+}
+
 static const struct nbl_callout_kind holder_kind = {
 	.name = "holder", .start = holder_start, .stop = holder_stop, .id = holder_id,
-	.get_counts = holder_count,
+	.get_counts = holder_count, .run = holder_run,
 };
 
 static uint64_t time_ns;

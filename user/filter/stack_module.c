@@ -104,9 +104,11 @@ static void call_timer(struct nbl_filter *f, bool absorbed)
 	note_place(f);
 	if (NBL_LIKELY(!absorbed && !nbl_wfp_has_flows(c->wfp)))
 		return;
+	if (!absorbed && atomic_load(&c->ages))
+		return;
 	if (!f->lane)
-		f->wake_ns = absorbed || !f->wake_ns ? f->now_ns : f->wake_ns;
-	else if (absorbed || !atomic_load(&c->ages))
+		f->wake_ns = f->now_ns;
+	else
 		nbl_filter_wake(&atomic_load(&c->on)[0].f);
 }
 

@@ -17,7 +17,7 @@
 #include "core/ledger.h"
 
 #define NBL_MEMORY_MAGIC	0x6e626c64u	/* "nbld" */
-#define NBL_MEMORY_LAYOUT	4u		/* counts up with any change to what lies in it */
+#define NBL_MEMORY_LAYOUT	5u		/* counts up with any change to what lies in it */
 
 struct nbl_memory_shape {
 	uint32_t frame_size;		/* bytes, a power of two */

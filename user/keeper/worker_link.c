@@ -337,7 +337,8 @@ static int exchange(struct adapter *a, const struct worker_request *request,
 			r = handover_receive(a->worker.socket, ret, sizeof(*ret), (int)(end - now),
 					     NULL, 0, NULL);
 		is_answer = !r && ret->number == numbered.number;
-		if (!r)
+		/* one that is to end has no stack to speak of, and nothing may begin anew with it */
+		if (!r && request->op != WORKER_STOP)
 			note_stack(a, ret, is_answer && !ret->result &&
 					   request->op == WORKER_MODULE_REMOVE ?
 					   request->module.name : NULL);

@@ -95,7 +95,6 @@ int main(void)
 		struct worker_reply reply = { .number = stop.number };
 		uint32_t left = worker_time_left(stop.until_ms);
 
-		worker_name_modules(&w, &reply);
 		worker_finish(&w, left < FINISH_MS ? left : FINISH_MS);
 		return reply_to(HANDOVER_FD, &reply) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
